@@ -1,0 +1,1 @@
+//! The provider role: one attempt at one provider.

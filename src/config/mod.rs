@@ -1,0 +1,1 @@
+//! What the user wrote, checked whole, and what it means.

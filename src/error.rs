@@ -1,0 +1,180 @@
+//! Every refusal of the gateway: one table from what went wrong to what the caller sees, in the
+//! caller's own dialect.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::protocol::Dialect;
+
+/// What went wrong. [`Kind::row`] is the public table; the README repeats it, compared by a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    InvalidRequest,
+    RequestTooLarge,
+    Authentication,
+    PermissionDenied,
+    ModelNotFound,
+    UnknownUrl,
+    UnsupportedCapability,
+    RequestLimit,
+    TokenLimit,
+    QuotaExceeded,
+    Provider,
+    ServiceUnavailable,
+    Timeout,
+}
+
+/// How one [`Kind`] looks from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub status: u16,
+    /// OpenAI's `error.type`.
+    pub openai_type: &'static str,
+    /// OpenAI's `error.code` unless the error names a narrower one.
+    pub code: &'static str,
+    /// Anthropic's `error.type`.
+    pub anthropic_type: &'static str,
+    /// The label of `llm_errors_total` and, behind `llm_`, the response code details.
+    pub label: &'static str,
+}
+
+impl Kind {
+    pub const ALL: [Self; 13] = [
+        Self::InvalidRequest,
+        Self::RequestTooLarge,
+        Self::Authentication,
+        Self::PermissionDenied,
+        Self::ModelNotFound,
+        Self::UnknownUrl,
+        Self::UnsupportedCapability,
+        Self::RequestLimit,
+        Self::TokenLimit,
+        Self::QuotaExceeded,
+        Self::Provider,
+        Self::ServiceUnavailable,
+        Self::Timeout,
+    ];
+
+    #[rustfmt::skip]
+    pub const fn row(self) -> Row {
+        let (status, openai_type, code, anthropic_type, label) = match self {
+            Self::InvalidRequest        => (400, "invalid_request_error", "invalid_value",          "invalid_request_error", "invalid_request"),
+            Self::RequestTooLarge       => (413, "invalid_request_error", "request_too_large",      "request_too_large",     "request_too_large"),
+            Self::Authentication        => (401, "invalid_request_error", "invalid_api_key",        "authentication_error",  "authentication"),
+            Self::PermissionDenied      => (403, "invalid_request_error", "model_not_allowed",      "permission_error",      "permission_denied"),
+            Self::ModelNotFound         => (404, "invalid_request_error", "model_not_found",        "not_found_error",       "model_not_found"),
+            Self::UnknownUrl            => (404, "invalid_request_error", "unknown_url",            "not_found_error",       "unknown_url"),
+            Self::UnsupportedCapability => (400, "invalid_request_error", "unsupported_capability", "invalid_request_error", "unsupported_capability"),
+            Self::RequestLimit          => (429, "requests",              "rate_limit_exceeded",    "rate_limit_error",      "rate_limit"),
+            Self::TokenLimit            => (429, "tokens",                "rate_limit_exceeded",    "rate_limit_error",      "rate_limit"),
+            Self::QuotaExceeded         => (429, "insufficient_quota",    "insufficient_quota",     "rate_limit_error",      "quota_exceeded"),
+            Self::Provider              => (502, "server_error",          "provider_error",         "api_error",             "provider"),
+            Self::ServiceUnavailable    => (503, "server_error",          "service_unavailable",    "overloaded_error",      "service_unavailable"),
+            Self::Timeout               => (504, "server_error",          "timeout",                "timeout_error",         "timeout"),
+        };
+        Row { status, openai_type, code, anthropic_type, label }
+    }
+}
+
+/// A refusal, born where the cause is known and turned into a reply in one place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub kind: Kind,
+    /// Safe to show to the caller and to log: never a credential, never a part of a prompt.
+    pub message: Cow<'static, str>,
+    /// The request field at fault, as OpenAI writes it (`messages[0].role`).
+    pub param: Option<Cow<'static, str>>,
+    /// Narrower than the kind's own code, such as `missing_field`.
+    pub code: Option<&'static str>,
+    /// When the same request can pass.
+    pub retry: Retry,
+}
+
+/// What a refusal says about trying again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing; SDKs decide by the status.
+    #[default]
+    Unspecified,
+    /// `retry-after` (whole seconds, rounded up) and `retry-after-ms`.
+    AfterMillis(u64),
+    /// `x-should-retry: false`: waiting does not help.
+    Never,
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), param: None, code: None, retry: Retry::Unspecified }
+    }
+
+    #[must_use]
+    pub fn param(self, param: impl Into<Cow<'static, str>>) -> Self {
+        Self { param: Some(param.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    #[must_use]
+    pub fn retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.kind.row().status
+    }
+
+    /// The whole answer body as `dialect` writes it.
+    pub fn body(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
+        let value: Value = match dialect {
+            Dialect::OpenAi => json!({ "error": self.openai() }),
+            Dialect::Anthropic => json!({
+                "type": "error",
+                "error": { "type": self.kind.row().anthropic_type, "message": self.message },
+                "request_id": request_id,
+            }),
+            Dialect::Ollama => json!({ "error": self.message }),
+        };
+        value.to_string().into_bytes()
+    }
+
+    /// OpenAI's error object: all four keys, always.
+    fn openai(&self) -> Value {
+        let row = self.kind.row();
+        json!({
+            "message": self.message,
+            "type": row.openai_type,
+            "param": self.param,
+            "code": self.code.unwrap_or(row.code),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openai_errors_have_all_four_keys() {
+        let body = Error::new(Kind::ModelNotFound, "no \"x\"").body(Dialect::OpenAi, "id");
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            value,
+            json!({"error": {"message": "no \"x\"", "type": "invalid_request_error", "param": null, "code": "model_not_found"}})
+        );
+    }
+
+    #[test]
+    fn anthropic_errors_carry_the_request_id() {
+        let body = Error::new(Kind::Authentication, "no key").body(Dialect::Anthropic, "req-1");
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            value,
+            json!({"type": "error", "error": {"type": "authentication_error", "message": "no key"}, "request_id": "req-1"})
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! The gateway role: one request of a client from its headers to its last byte.

@@ -1,0 +1,1 @@
+//! What every host must do. One suite for the fake and, in a `contract` build, for Envoy.

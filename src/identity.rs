@@ -1,0 +1,1 @@
+//! Who and whence: request ids, client addresses, consumers.

@@ -1,0 +1,1 @@
+//! Rate limits: integer arithmetic over slots that all workers share.

@@ -1,0 +1,1 @@
+//! The proxy-wasm callbacks, thin: callback, event, step, action.

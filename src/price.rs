@@ -1,0 +1,1 @@
+//! What tokens cost, in integer micro-dollars.

@@ -1,0 +1,1 @@
+//! Edits of a JSON body in place: everything else stays byte for byte.

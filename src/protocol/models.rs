@@ -1,0 +1,1 @@
+//! The model list, in OpenAI's shape and in Anthropic's.

@@ -1,0 +1,1 @@
+//! What the gateway reads of any request body: one pass, borrowed.

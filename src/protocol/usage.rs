@@ -1,0 +1,1 @@
+//! Token usage of every protocol, in JSON and in streams.

@@ -1,0 +1,1 @@
+//! Slots in shared data, and the one compare-and-swap loop.

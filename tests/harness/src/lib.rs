@@ -1,0 +1,1 @@
+//! What the developer command and the end-to-end tests share.

@@ -1,0 +1,5 @@
+//! `cargo xtask`: the developer command.
+
+fn main() -> anyhow::Result<()> {
+    anyhow::bail!("no command yet")
+}
