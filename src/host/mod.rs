@@ -95,10 +95,10 @@ impl<'a> SafeValue<'a> {
     /// For values known when compiled; an unsafe one does not compile in a `const`.
     pub const fn literal(text: &'static str) -> Self {
         let bytes = text.as_bytes();
-        let mut i = 0;
-        while i < bytes.len() {
-            assert!(bytes[i] >= 0x20 && bytes[i] < 0x7f, "not a header value");
-            i += 1;
+        let mut rest = bytes;
+        while let [first, tail @ ..] = rest {
+            assert!(*first >= 0x20 && *first < 0x7f, "not a header value");
+            rest = tail;
         }
         Self(bytes)
     }
