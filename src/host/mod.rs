@@ -225,6 +225,8 @@ pub trait Metrics {
     fn add(&self, id: MetricId, delta: i64) -> Result<(), Status>;
     /// Gauges: sets; histograms: records.
     fn record(&self, id: MetricId, value: u64) -> Result<(), Status>;
+    /// Counters and gauges; a histogram has no single value.
+    fn value(&self, id: MetricId) -> Result<u64, Status>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
