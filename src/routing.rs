@@ -1,1 +1,0 @@
-//! From the model that a client names to an ordered chain of providers.
