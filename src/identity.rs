@@ -1,1 +1,0 @@
-//! Who and whence: request ids, client addresses, consumers.
