@@ -1,5 +1,16 @@
 //! `cargo xtask`: the developer command.
 
-fn main() -> anyhow::Result<()> {
-    anyhow::bail!("no command yet")
+use std::process::ExitCode;
+
+use clap::Parser;
+use harness::commands::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,225 @@
+//! Child processes that end with the process that started them, unless they are meant to stay.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{LazyLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+
+/// A running child. Dropping it kills the child and collects its exit status.
+#[derive(Debug)]
+pub struct Process {
+    child: Option<Child>,
+    name: String,
+}
+
+impl Process {
+    pub fn spawn(name: &str, mut command: Command, lifetime: Lifetime) -> Result<Self> {
+        // A group of its own: Ctrl-C in the terminal reaches the owner only, which stops its
+        // children in order.
+        command.process_group(0);
+        let child = match lifetime {
+            Lifetime::Owner => spawn_tied(command),
+            Lifetime::Detached => command.spawn(),
+        };
+        Ok(Self {
+            child: Some(child.with_context(|| format!("cannot start {name}"))?),
+            name: name.into(),
+        })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// How it ended, if it did.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        let child = self.child.as_mut().context("no child")?;
+        child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.name))
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.child.as_ref().map(Pid::from_child).context("no child")?;
+        rustix::process::kill_process(pid, signal)
+            .with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// SIGTERM, then SIGKILL for what is still there after `grace`.
+    pub fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
+        if let Some(status) = self.exited()? {
+            return Ok(status);
+        }
+        self.signal(Signal::TERM)?;
+        let deadline = Instant::now() + grace;
+        while Instant::now() < deadline {
+            if let Some(status) = self.exited()? {
+                return Ok(status);
+            }
+            thread::sleep(POLL);
+        }
+        let pid = self.id();
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        bail!("{} (pid {pid}) did not stop within {grace:?} and was killed", self.name)
+    }
+
+    /// Leaves the child running; returns its pid.
+    pub fn release(&mut self) -> u32 {
+        self.child.take().map_or(0, |child| child.id())
+    }
+
+    /// What it has used so far. Linux only: read from `/proc`.
+    pub fn usage(&self) -> Result<Usage> {
+        Usage::of(self.id())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Whether a child outlives its owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Killed by the kernel when the owner dies, however it dies (Linux); else when dropped.
+    #[default]
+    Owner,
+    Detached,
+}
+
+/// Processor time and memory of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// User and system time of all its threads.
+    pub cpu: Duration,
+    pub resident_bytes: u64,
+}
+
+impl Usage {
+    pub fn of(pid: u32) -> Result<Self> {
+        let read = |file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        };
+        Self::parse(&read("stat")?, &read("statm")?).context("unknown format of /proc")
+    }
+
+    fn parse(stat: &str, statm: &str) -> Option<Self> {
+        // The command name, in parentheses, may hold spaces: fields count from behind it.
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+        let user: u64 = fields.next()?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        let ticks = rustix::param::clock_ticks_per_second();
+        Some(Self {
+            cpu: Duration::from_micros((user + system) * 1_000_000 / ticks),
+            resident_bytes: pages * rustix::param::page_size() as u64,
+        })
+    }
+}
+
+/// The kernel ties a child to the *thread* that started it, and test threads end early: one thread
+/// that lives as long as this process starts them all.
+fn spawn_tied(command: Command) -> std::io::Result<Child> {
+    type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
+    static SPAWNER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        thread::spawn(move || {
+            for (mut command, reply) in jobs {
+                die_with_parent(&mut command);
+                let _ = reply.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let gone = || std::io::Error::other("the spawner thread is gone");
+    let (reply, child) = mpsc::channel();
+    SPAWNER.send((command, reply)).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec only one system call is made, which neither allocates nor locks.
+    unsafe {
+        command
+            .pre_exec(|| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?));
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_: &mut Command) {}
+
+const POLL: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper(lifetime: Lifetime) -> Process {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        Process::spawn("sleep", command, lifetime).unwrap()
+    }
+
+    fn is_alive(pid: u32) -> bool {
+        let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::test_kill_process(pid).is_ok()
+    }
+
+    #[test]
+    fn a_dropped_child_is_gone_and_leaves_no_zombie() {
+        let process = sleeper(Lifetime::Owner);
+        let pid = process.id();
+        assert!(is_alive(pid));
+        drop(process);
+        assert!(!is_alive(pid));
+    }
+
+    #[test]
+    fn a_child_survives_the_thread_that_asked_for_it() {
+        let mut process = thread::spawn(|| sleeper(Lifetime::Owner)).join().unwrap();
+        thread::sleep(POLL * 5);
+        assert_eq!(process.exited().unwrap(), None);
+    }
+
+    #[test]
+    fn stopping_reports_how_the_child_ended() {
+        use std::os::unix::process::ExitStatusExt;
+        let status = sleeper(Lifetime::Owner).stop(Duration::from_secs(5)).unwrap();
+        assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+    }
+
+    #[test]
+    fn a_released_child_stays() {
+        let pid = sleeper(Lifetime::Detached).release();
+        assert!(is_alive(pid));
+        let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn usage_is_read_behind_a_command_name_with_spaces_and_parentheses() {
+        let stat = "7 (a ) b) S 1 2 3 4 5 6 7 8 9 10 30 20 0 0 20 0 1";
+        let usage = Usage::parse(stat, "100 3 2 1").unwrap();
+        let tick = 1_000_000 / rustix::param::clock_ticks_per_second();
+        assert_eq!(usage.cpu, Duration::from_micros(50 * tick));
+        assert_eq!(usage.resident_bytes, 3 * rustix::param::page_size() as u64);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn usage_of_this_process_is_not_nothing() {
+        assert!(Usage::of(std::process::id()).unwrap().resident_bytes > 1 << 20);
+    }
+}
