@@ -3,11 +3,15 @@
 pub mod anthropic;
 pub mod edit;
 pub mod models;
+pub mod multipart;
 pub mod ollama;
 pub mod openai;
 pub mod probe;
+mod scan;
 pub mod sse;
 pub mod usage;
+
+use std::borrow::Cow;
 
 /// Whose error and stream shapes the caller understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -83,8 +87,186 @@ pub enum Endpoint<'a> {
     Call(Operation),
     /// `GET /v1/models`
     Models,
-    /// `GET /v1/models/{id}`, the id as it stands in the path (percent-encoded).
+    /// `GET /v1/models/{id}`, the id as it stands in the path: see [`decode_id`].
     Model(&'a str),
     /// No LLM call.
     Unmatched,
+}
+
+impl<'a> Endpoint<'a> {
+    /// Decides by method and path; the query has no say. Anything under `/v1/` that is posted and
+    /// not known to be without a model is [`Operation::Other`], so that an odd spelling of a known
+    /// path (`/v1//chat/completions`) meets the same checks.
+    pub fn of(method: &[u8], path: &'a [u8]) -> Self {
+        let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        match method {
+            b"POST" => post(path).map_or(Self::Unmatched, Self::Call),
+            b"GET" => get(path),
+            _ => Self::Unmatched,
+        }
+    }
+}
+
+/// The model id in a path: percent-decoded, `/` and all. `None` where no model can have that name.
+pub fn decode_id(id: &str) -> Option<Cow<'_, str>> {
+    if id.len() > 3 * probe::MAX_MODEL_BYTES {
+        return None;
+    }
+    let decoded = if id.contains('%') {
+        Cow::Owned(String::from_utf8(percent_decode(id.as_bytes())?).ok()?)
+    } else {
+        Cow::Borrowed(id)
+    };
+    let named = !decoded.is_empty() && decoded.len() <= probe::MAX_MODEL_BYTES;
+    (named && !decoded.chars().any(char::is_control)).then_some(decoded)
+}
+
+fn post(path: &[u8]) -> Option<Operation> {
+    Some(match path {
+        b"/v1/chat/completions" => Operation::Chat,
+        b"/v1/completions" => Operation::Completion,
+        b"/v1/embeddings" => Operation::Embedding,
+        b"/v1/responses" => Operation::Responses,
+        b"/v1/messages" => Operation::Messages,
+        b"/api/chat" => Operation::OllamaChat,
+        b"/api/generate" => Operation::OllamaGenerate,
+        b"/api/embed" => Operation::OllamaEmbed,
+        _ => {
+            let rest = path.strip_prefix(b"/v1/")?;
+            if WITHOUT_MODEL.iter().any(|prefix| is_under(rest, prefix)) {
+                return None;
+            }
+            Operation::Other
+        }
+    })
+}
+
+fn get(path: &[u8]) -> Endpoint<'_> {
+    match path.strip_prefix(b"/v1/models") {
+        Some(b"") => Endpoint::Models,
+        Some([b'/', id @ ..]) => {
+            std::str::from_utf8(id).map_or(Endpoint::Unmatched, Endpoint::Model)
+        }
+        _ => Endpoint::Unmatched,
+    }
+}
+
+fn is_under(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let (&[high, low], tail) = tail.split_first_chunk()?;
+        rest = tail;
+        let digit =
+            |hex: u8| char::from(hex).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        decoded.push((digit(high)? << 4) | digit(low)?);
+    }
+    Some(decoded)
+}
+
+/// Under `/v1/`: what is posted there names no model, or belongs to one account of one provider.
+/// It is not even buffered.
+const WITHOUT_MODEL: [&[u8]; 8] = [
+    b"batches",
+    b"containers",
+    b"conversations",
+    b"files",
+    b"messages/batches",
+    b"organization",
+    b"uploads",
+    b"vector_stores",
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of<'a>(method: &str, path: &'a str) -> Endpoint<'a> {
+        Endpoint::of(method.as_bytes(), path.as_bytes())
+    }
+
+    #[test]
+    fn calls_are_told_by_method_and_path() {
+        use Endpoint::{Call, Model, Models, Unmatched};
+        let cases = [
+            ("POST", "/v1/chat/completions", Call(Operation::Chat)),
+            ("POST", "/v1/chat/completions?x=/v1/files", Call(Operation::Chat)),
+            ("POST", "/v1/chat/completions/", Call(Operation::Chat)),
+            ("POST", "/v1//chat/completions", Call(Operation::Other)),
+            ("POST", "/v1/chat/completions/id", Call(Operation::Other)),
+            ("POST", "/v1/completions", Call(Operation::Completion)),
+            ("POST", "/v1/embeddings", Call(Operation::Embedding)),
+            ("POST", "/v1/responses", Call(Operation::Responses)),
+            ("POST", "/v1/messages?beta=true", Call(Operation::Messages)),
+            ("POST", "/v1/messages/count_tokens", Call(Operation::Other)),
+            ("POST", "/api/chat", Call(Operation::OllamaChat)),
+            ("POST", "/api/generate", Call(Operation::OllamaGenerate)),
+            ("POST", "/api/embed", Call(Operation::OllamaEmbed)),
+            ("POST", "/v1/audio/transcriptions", Call(Operation::Other)),
+            ("POST", "/v1/files", Unmatched),
+            ("POST", "/v1/files?purpose=batch", Unmatched),
+            ("POST", "/v1/filesystem", Call(Operation::Other)),
+            ("POST", "/v1/messages/batches", Unmatched),
+            ("POST", "/v1", Unmatched),
+            ("POST", "/v10/chat/completions", Unmatched),
+            ("POST", "", Unmatched),
+            ("post", "/v1/chat/completions", Unmatched),
+            ("GET", "/v1/chat/completions", Unmatched),
+            ("GET", "/v1/models", Models),
+            ("GET", "/v1/models/?limit=20", Models),
+            ("GET", "/v1/models/gpt-4o", Model("gpt-4o")),
+            ("GET", "/v1/models/org/name%3A1b?x", Model("org/name%3A1b")),
+            ("GET", "/v1/modelsx", Unmatched),
+            ("DELETE", "/v1/models/gpt-4o", Unmatched),
+        ];
+        for (method, path, expected) in cases {
+            assert_eq!(of(method, path), expected, "{method} {path}");
+        }
+        assert_eq!(Endpoint::of(b"GET", b"/v1/models/\xff"), Unmatched);
+    }
+
+    #[test]
+    fn ids_in_paths_are_percent_decoded() {
+        let long = "a".repeat(257);
+        let cases = [
+            ("gpt-4o", Some("gpt-4o")),
+            ("org/name%3a1b", Some("org/name:1b")),
+            ("a%2Fb%20c", Some("a/b c")),
+            ("%C3%A9", Some("é")),
+            ("a+b", Some("a+b")),
+            ("", None),
+            ("%", None),
+            ("%4", None),
+            ("%+1", None),
+            ("%zz", None),
+            ("%ff", None),
+            ("a%0d%0ab", None),
+            (long.as_str(), None),
+        ];
+        for (id, expected) in cases {
+            assert_eq!(decode_id(id).as_deref(), expected, "{id}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(method in "GET|POST", path in prop::collection::vec(any::<u8>(), 0..60)) {
+            let path = [b"/v1/models/".as_slice(), &path].concat();
+            if let Endpoint::Model(id) = Endpoint::of(method.as_bytes(), &path) {
+                let _ = decode_id(id);
+            }
+        }
+    }
 }
