@@ -698,7 +698,7 @@ mod tests {
         let probe = Probe::read(body.as_bytes(), Operation::Chat).unwrap();
         let model = probe.model.clone().unwrap();
         assert_eq!(model.name, "m");
-        assert_eq!(&body[model.span.start..model.span.end], "\"m\"");
+        assert_eq!(&body.as_bytes()[model.span.start..model.span.end], b"\"m\"");
         assert!(!probe.stream && !probe.asked_for_usage());
         assert_eq!((probe.max_output_tokens, probe.choices), (None, 1));
         assert_eq!((probe.needs, probe.media), (Needs::default(), Media::default()));
@@ -874,7 +874,7 @@ mod tests {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
                 prop::collection::btree_map("[a-z]{1,8}|type|content", inner, 0..4)
-                    .prop_map(|members| Value::from_iter(members)),
+                    .prop_map(Value::from_iter),
             ]
         })
     }
