@@ -1,7 +1,6 @@
 //! Consumers: who pays, by key or by the word of an earlier filter.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -13,7 +12,7 @@ use crate::routing::Allow;
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
     pub mode: Mode,
-    pub consumers: Box<[Arc<Consumer>]>,
+    pub consumers: Box<[Consumer]>,
     /// Set by an earlier, trusted filter, and looked at instead of keys.
     pub consumer_header: Option<Box<str>>,
 }
@@ -28,19 +27,27 @@ pub enum Mode {
     Required,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consumer {
-    /// Position in [`Auth::consumers`].
-    pub index: usize,
     pub name: Box<str>,
     /// SHA-256 of each key; several while keys are rotated, none where a header names the consumer.
     pub keys: Box<[[u8; 32]]>,
     pub allow: Allow,
 }
 
+/// A consumer of one [`Auth`]: its position there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConsumerId(usize);
+
+impl ConsumerId {
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 impl Auth {
     /// The consumer of a request; `None` if it came without a name and may.
-    pub fn identify(&self, headers: &Pairs) -> Result<Option<Arc<Consumer>>, Error> {
+    pub fn identify(&self, headers: &Pairs) -> Result<Option<ConsumerId>, Error> {
         let (found, absent) = match &self.consumer_header {
             Some(header) => (self.by_name(headers, header)?, UNKNOWN_CONSUMER),
             None if self.mode == Mode::Off => return Ok(None),
@@ -52,34 +59,48 @@ impl Auth {
         Ok(found)
     }
 
+    /// `None` for an id of another configuration.
+    pub fn consumer(&self, id: ConsumerId) -> Option<&Consumer> {
+        self.consumers.get(id.0)
+    }
+
+    /// What a caller may ask for. Without a consumer, everything: `identify` has let it pass.
+    pub fn allow(&self, consumer: Option<ConsumerId>) -> &Allow {
+        consumer.and_then(|id| self.consumer(id)).map_or(&Allow::Everything, |c| &c.allow)
+    }
+
+    /// Whether the caller's credentials are for this gateway, and so for no provider.
+    pub fn hides_credentials(&self) -> bool {
+        !self.consumers.is_empty()
+    }
+
     /// A name given twice is refused: one of the two is the client's own.
-    fn by_name(&self, headers: &Pairs, header: &str) -> Result<Option<Arc<Consumer>>, Error> {
+    fn by_name(&self, headers: &Pairs, header: &str) -> Result<Option<ConsumerId>, Error> {
         let mut given = headers.iter().filter(|(name, _)| *name == header.as_bytes());
         let Some((_, value)) = given.next() else {
             return Ok(None);
         };
-        let known = self.consumers.iter().find(|consumer| consumer.name.as_bytes() == value);
-        let consumer = known.filter(|_| given.next().is_none());
-        Some(consumer.cloned().ok_or(Error::new(Kind::Authentication, UNKNOWN_CONSUMER)))
-            .transpose()
+        let known = self.consumers.iter().position(|consumer| consumer.name.as_bytes() == value);
+        let consumer = known.filter(|_| given.next().is_none()).map(ConsumerId);
+        Some(consumer.ok_or(Error::new(Kind::Authentication, UNKNOWN_CONSUMER))).transpose()
     }
 
     /// Looks at every key of every consumer whatever it finds, so that the time taken tells nothing.
-    fn by_key(&self, headers: &Pairs) -> Result<Option<Arc<Consumer>>, Error> {
+    fn by_key(&self, headers: &Pairs) -> Result<Option<ConsumerId>, Error> {
         let Some(key) = key(headers) else {
             return Ok(None);
         };
         let digest: [u8; 32] = Sha256::digest(key).into();
         let mut found = None;
-        for consumer in &self.consumers {
+        for (index, consumer) in self.consumers.iter().enumerate() {
             for known in &consumer.keys {
                 let differences = digest.iter().zip(known).fold(0, |all, (a, b)| all | (a ^ b));
                 if black_box(differences) == 0 {
-                    found = Some(consumer);
+                    found = Some(ConsumerId(index));
                 }
             }
         }
-        Some(found.cloned().ok_or(Error::new(Kind::Authentication, WRONG_KEY))).transpose()
+        Some(found.ok_or(Error::new(Kind::Authentication, WRONG_KEY))).transpose()
     }
 }
 
@@ -112,15 +133,15 @@ const UNKNOWN_CONSUMER: &str = "Unknown consumer";
 mod tests {
     use super::*;
 
-    fn consumer(index: usize, name: &str, keys: &[&str]) -> Arc<Consumer> {
+    fn consumer(name: &str, keys: &[&str]) -> Consumer {
         let keys = keys.iter().map(|key| Sha256::digest(key).into()).collect();
-        Arc::new(Consumer { index, name: name.into(), keys, allow: Allow::Everything })
+        Consumer { name: name.into(), keys, allow: Allow::Only([].into()) }
     }
 
     fn auth(mode: Mode, consumer_header: Option<&str>) -> Auth {
         Auth {
             mode,
-            consumers: [consumer(0, "web", &["sk-web"]), consumer(1, "job", &["sk-old", "sk-new"])]
+            consumers: [consumer("web", &["sk-web"]), consumer("job", &["sk-old", "sk-new"])]
                 .into(),
             consumer_header: consumer_header.map(Into::into),
         }
@@ -129,7 +150,7 @@ mod tests {
     /// The consumer's name, `-` for none, or the message of a refusal.
     fn outcome(auth: &Auth, headers: &[(&str, &str)]) -> String {
         match auth.identify(&headers.iter().copied().collect()) {
-            Ok(Some(consumer)) => consumer.name.to_string(),
+            Ok(Some(id)) => auth.consumer(id).unwrap().name.to_string(),
             Ok(None) => "-".to_owned(),
             Err(error) => {
                 assert_eq!(error.kind, Kind::Authentication);
@@ -189,6 +210,15 @@ mod tests {
                 UNKNOWN_CONSUMER
             );
         }
+    }
+
+    #[test]
+    fn an_allow_list_binds_its_consumer_and_no_one_else() {
+        let auth = auth(Mode::Optional, None);
+        let web = auth.identify(&[("api-key", "sk-web")].into_iter().collect()).unwrap();
+        assert!(!auth.allow(web).allows("gpt-4o"));
+        assert!(auth.allow(None).allows("gpt-4o"));
+        assert!(auth.hides_credentials() && !Auth::default().hides_credentials());
     }
 
     #[test]

@@ -92,14 +92,14 @@ impl Table {
         attempts: &Attempts,
         default_model: Option<Box<str>>,
     ) -> Self {
-        let mut targets = Vec::new();
+        let mut targets = Targets::default();
         let mut names: BTreeMap<Box<str>, Vec<Choice>> = BTreeMap::new();
         let mut served_by = Vec::new();
         for ProviderModels { provider, priority, models } in &providers {
             let mut own = BTreeMap::new();
             for model in models {
                 let choice = Choice {
-                    target: target(&mut targets, provider, model.name.as_str(), model),
+                    target: targets.of(provider, model.name.as_str(), model),
                     model: upstream_name(&model.name),
                     priority: *priority,
                     weight: NonZeroU32::MIN,
@@ -115,7 +115,7 @@ impl Table {
                 let by = providers.iter().find(|p| p.provider.name == entry.provider)?;
                 let model = served(&by.models, entry.model.as_str())?;
                 Some(Choice {
-                    target: target(&mut targets, &by.provider, entry.model.as_str(), model),
+                    target: targets.of(&by.provider, entry.model.as_str(), model),
                     model: upstream_name(&entry.model),
                     priority: entry.priority.unwrap_or(by.priority),
                     weight: entry.weight,
@@ -128,7 +128,7 @@ impl Table {
         Self {
             providers: served_by.into(),
             names: Names::new(names),
-            targets: targets.into(),
+            targets: targets.all.into(),
             default_model,
         }
     }
@@ -312,27 +312,29 @@ impl Names {
     }
 }
 
-/// The target of `provider` under `label`, made where there is none yet.
-fn target(
-    targets: &mut Vec<Arc<Target>>,
-    provider: &Arc<Provider>,
-    label: &str,
-    model: &Model,
-) -> Arc<Target> {
-    let known = targets.iter().find(|t| t.provider.name == provider.name && &*t.label == label);
-    if let Some(known) = known {
-        return known.clone();
+/// One target per provider and label.
+#[derive(Default)]
+struct Targets {
+    all: Vec<Arc<Target>>,
+    known: BTreeMap<(Box<str>, Box<str>), Arc<Target>>,
+}
+
+impl Targets {
+    fn of(&mut self, provider: &Arc<Provider>, label: &str, model: &Model) -> Arc<Target> {
+        let new = || {
+            let target = Arc::new(Target {
+                index: self.all.len(),
+                provider: provider.clone(),
+                label: label.into(),
+                capabilities: model.capabilities,
+                context_window: model.context_window,
+                price: model.price,
+            });
+            self.all.push(target.clone());
+            target
+        };
+        self.known.entry((provider.name.clone(), label.into())).or_insert_with(new).clone()
     }
-    let new = Arc::new(Target {
-        index: targets.len(),
-        provider: provider.clone(),
-        label: label.into(),
-        capabilities: model.capabilities,
-        context_window: model.context_window,
-        price: model.price,
-    });
-    targets.push(new.clone());
-    new
 }
 
 fn upstream_name(name: &Pattern) -> Option<Box<str>> {
