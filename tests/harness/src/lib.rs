@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod envoy;
 pub mod http;
+pub mod model_server;
 pub mod process;
 pub mod shell;
 pub mod tools;
