@@ -11,12 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Bodies, Buffer, Clock, Expect, Headers, Logger, Map, MetricId, MetricKind, Metrics, Pairs,
-    Properties, Random, Reply, SafeValue, SharedStore, Status, Stored, Timestamp,
-};
+use super::{Buffer, Map, MetricKind, Status, Timestamp};
 
 mod process;
+mod roles;
 
 pub use process::Metric;
 use process::{Process, Stat};
@@ -43,6 +41,8 @@ struct Stream {
     filter_state: BTreeMap<String, Vec<u8>>,
     replies: Vec<LocalReply>,
     route_cache_clears: u32,
+    late_edits: u32,
+    logging: bool,
 }
 
 struct HeaderMap {
@@ -52,15 +52,15 @@ struct HeaderMap {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// The filter holds the headers: it may read and write.
+    /// The filter may read and write.
     Held,
-    /// They went on to the next filter: reads find nothing, writes are refused.
+    /// The headers callback let them go: reads find nothing, edits are refused.
     Gone,
-    /// At the end of the stream they can be read again.
-    Logged,
+    /// A later callback let them go: reads find them, edits are taken in vain.
+    Late,
 }
 
-/// What [`Reply::reply`] was given.
+/// What [`Reply::reply`](super::Reply::reply) was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalReply {
     pub status: u16,
@@ -137,18 +137,24 @@ impl Fake {
         self.stream.borrow_mut().maps.insert(map as u32, map_state);
     }
 
-    /// The filter let the headers go on: from here on they cannot be changed.
+    /// The headers callback let the headers go on.
     pub fn send_on(&self, map: Map) {
-        if let Some(map) = self.stream.borrow_mut().maps.get_mut(&(map as u32)) {
-            map.access = Access::Gone;
-        }
+        self.set_access(map, Access::Gone);
     }
 
-    /// The stream is over and being logged: headers can be read again, bodies no more.
+    /// A callback after the headers callback, which had paused, let the headers go on.
+    pub fn release(&self, map: Map) {
+        self.set_access(map, Access::Late);
+    }
+
+    /// The stream is over and being logged: all headers can be read, bodies no more.
     pub fn end_stream(&self) {
         let mut stream = self.stream.borrow_mut();
-        stream.maps.values_mut().for_each(|map| map.access = Access::Logged);
+        for map in stream.maps.values_mut().filter(|map| map.access == Access::Held) {
+            map.access = Access::Late;
+        }
         stream.buffers.clear();
+        stream.logging = true;
     }
 
     /// Gives a buffer its bytes; for a body that is all that the filter can see of it now.
@@ -198,6 +204,11 @@ impl Fake {
         self.stream.borrow().route_cache_clears
     }
 
+    /// How often the filter changed headers in vain; each is a bug of the filter.
+    pub fn late_edits(&self) -> u32 {
+        self.stream.borrow().late_edits
+    }
+
     /// All lines since the worker began.
     pub fn log_lines(&self) -> Vec<(log::Level, String)> {
         self.log.borrow().clone()
@@ -242,216 +253,19 @@ impl Fake {
         }
     }
 
-    fn change<T>(
-        &self,
-        id: MetricId,
-        change: impl FnOnce(&mut Metric) -> Result<T, Status>,
-    ) -> Result<T, Status> {
-        let defined = self.defined.borrow();
-        let stat = id.0.checked_sub(1).and_then(|at| defined.get(at as usize));
-        self.process.change(stat.ok_or(Status::NotFound)?, change)
-    }
-
-    /// Changes a header map; request headers choose the route.
-    fn edit(
-        &self,
-        map: Map,
-        change: impl FnOnce(&mut Vec<(Vec<u8>, Vec<u8>)>),
-    ) -> Result<(), Status> {
-        let mut stream = self.stream.borrow_mut();
-        match stream.maps.get_mut(&(map as u32)) {
-            Some(HeaderMap { access: Access::Held, headers }) => change(headers),
-            _ => return Err(Status::BadArgument),
+    fn set_access(&self, map: Map, access: Access) {
+        if let Some(map) = self.stream.borrow_mut().maps.get_mut(&(map as u32)) {
+            map.access = access;
         }
-        if map == Map::RequestHeaders {
-            stream.route_cache_clears += 1;
-        }
-        Ok(())
-    }
-}
-
-impl Headers for Fake {
-    fn headers(&self, map: Map) -> Result<Pairs, Status> {
-        self.begin(Call::Headers)?;
-        let stream = self.stream.borrow();
-        let headers = match stream.maps.get(&(map as u32)) {
-            Some(HeaderMap { access: Access::Held | Access::Logged, headers }) => {
-                headers.as_slice()
-            }
-            _ => &[],
-        };
-        let bytes = Pairs::encode(headers.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
-        Ok(Pairs::from_abi(bytes))
-    }
-
-    fn set_header(&self, map: Map, name: &str, value: SafeValue<'_>) -> Result<(), Status> {
-        self.begin(Call::SetHeader)?;
-        let name = name.to_ascii_lowercase().into_bytes();
-        self.edit(map, |headers| {
-            headers.retain(|(n, _)| *n != name);
-            headers.push((name, value.as_bytes().to_vec()));
-        })
-    }
-
-    fn remove_header(&self, map: Map, name: &[u8]) -> Result<(), Status> {
-        self.begin(Call::RemoveHeader)?;
-        let name = name.to_ascii_lowercase();
-        self.edit(map, |headers| headers.retain(|(n, _)| *n != name))
-    }
-}
-
-impl Bodies for Fake {
-    fn body(&self, buffer: Buffer, start: usize, max: usize) -> Result<Vec<u8>, Status> {
-        self.begin(Call::Body)?;
-        let stream = self.stream.borrow();
-        let bytes = stream.buffers.get(&(buffer as u32)).ok_or(Status::NotFound)?;
-        Ok(bytes.iter().skip(start).take(max).copied().collect())
-    }
-
-    fn splice_body(
-        &self,
-        buffer: Buffer,
-        start: usize,
-        len: usize,
-        bytes: &[u8],
-    ) -> Result<(), Status> {
-        self.begin(Call::SpliceBody)?;
-        let mut stream = self.stream.borrow_mut();
-        let old = stream.buffers.get_mut(&(buffer as u32)).ok_or(Status::NotFound)?;
-        let start = start.min(old.len());
-        let end = start.saturating_add(len).min(old.len());
-        old.splice(start..end, bytes.iter().copied());
-        Ok(())
-    }
-}
-
-impl Properties for Fake {
-    fn property(&self, path: &[&str]) -> Result<Vec<u8>, Status> {
-        self.begin(Call::Property)?;
-        let stream = self.stream.borrow();
-        let state = match path {
-            [name] => stream.filter_state.get(*name),
-            ["filter_state", key] => {
-                key.strip_prefix("wasm.").and_then(|name| stream.filter_state.get(name))
-            }
-            _ => None,
-        };
-        let value = state.or_else(|| stream.properties.get(&path.join("\0")));
-        value.cloned().ok_or(Status::NotFound)
-    }
-
-    fn set_filter_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {
-        self.begin(Call::SetFilterState)?;
-        self.stream.borrow_mut().filter_state.insert(name.to_owned(), value.to_vec());
-        Ok(())
-    }
-
-    fn clear_route_cache(&self) -> Result<(), Status> {
-        self.begin(Call::ClearRouteCache)?;
-        self.stream.borrow_mut().route_cache_clears += 1;
-        Ok(())
-    }
-}
-
-impl Clock for Fake {
-    fn now(&self) -> Timestamp {
-        let _ = self.begin(Call::Now);
-        self.process.now()
-    }
-}
-
-impl Random for Fake {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Status> {
-        self.begin(Call::Fill)?;
-        for chunk in bytes.chunks_mut(8) {
-            let random = self.process.random().to_le_bytes();
-            chunk.iter_mut().zip(random).for_each(|(byte, random)| *byte = random);
-        }
-        Ok(())
-    }
-}
-
-impl SharedStore for Fake {
-    fn load(&self, key: &[u8]) -> Result<Stored, Status> {
-        self.begin(Call::Load)?;
-        Ok(match self.process.load(key) {
-            None => Stored { value: None, version: Expect::Absent },
-            Some((value, version)) => Stored {
-                value: (!value.is_empty()).then_some(value),
-                version: Expect::Version(version),
-            },
-        })
-    }
-
-    fn save(&self, key: &[u8], value: &[u8], expect: Expect) -> Result<(), Status> {
-        self.begin(Call::Save)?;
-        if expect != Expect::Anything && self.collisions.get() > 0 {
-            self.collisions.set(self.collisions.get() - 1);
-            self.process.touch(key);
-        }
-        self.process.save(key, value, expect.cas())
-    }
-}
-
-impl Metrics for Fake {
-    fn define(&self, kind: MetricKind, name: &str) -> Result<MetricId, Status> {
-        self.begin(Call::Define)?;
-        let mut defined = self.defined.borrow_mut();
-        defined.push(self.process.define(kind, name));
-        Ok(MetricId(u32::try_from(defined.len()).unwrap_or(u32::MAX)))
-    }
-
-    fn add(&self, id: MetricId, delta: i64) -> Result<(), Status> {
-        self.begin(Call::Add)?;
-        self.change(id, |metric| metric.add(delta))
-    }
-
-    fn record(&self, id: MetricId, value: u64) -> Result<(), Status> {
-        self.begin(Call::Record)?;
-        self.change(id, |metric| {
-            metric.record(value);
-            Ok(())
-        })
-    }
-
-    fn value(&self, id: MetricId) -> Result<u64, Status> {
-        self.begin(Call::Value)?;
-        self.change(id, |metric| metric.value())
-    }
-}
-
-impl Reply for Fake {
-    fn reply(
-        &self,
-        status: u16,
-        details: &str,
-        headers: &[(&str, SafeValue<'_>)],
-        body: &[u8],
-    ) -> Result<(), Status> {
-        self.begin(Call::Reply)?;
-        let lower = |(name, value): &(&str, SafeValue<'_>)| {
-            (name.to_ascii_lowercase(), value.as_bytes().to_vec())
-        };
-        self.stream.borrow_mut().replies.push(LocalReply {
-            status,
-            details: details.replace(' ', "_"),
-            headers: headers.iter().map(lower).collect(),
-            body: body.to_vec(),
-        });
-        Ok(())
-    }
-}
-
-impl Logger for Fake {
-    fn log(&self, level: log::Level, line: &str) {
-        let _ = self.begin(Call::Log);
-        self.log.borrow_mut().push((level, line.to_owned()));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::{
+        Clock, Expect, Headers, Metrics, Properties, SafeValue, SharedStore, Stored,
+    };
 
     #[test]
     fn workers_share_data_stats_and_time_but_no_stream() {
@@ -533,5 +347,14 @@ mod tests {
         fake.end_stream();
         assert_eq!(fake.headers(Map::RequestHeaders).unwrap().get("x-a"), Some(&b"1"[..]));
         assert_eq!(set("x-c"), Err(Status::BadArgument));
+    }
+
+    #[test]
+    fn an_edit_in_vain_is_counted() {
+        let fake = Fake::new();
+        fake.give_headers(Map::RequestHeaders, [("x-a", "1")]);
+        fake.release(Map::RequestHeaders);
+        fake.remove_header(Map::RequestHeaders, b"x-a").unwrap();
+        assert_eq!((fake.late_edits(), fake.route_cache_clears()), (1, 0));
     }
 }

@@ -27,6 +27,40 @@ impl<T: Headers + Bodies + Properties + Clock + Random + SharedStore + Metrics +
 {
 }
 
+/// What the host tells a role about one stream, in this order. Trailers end a body as its last
+/// bytes do: a body with trailers never sees `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    RequestHeaders {
+        end: bool,
+    },
+    /// `size` is all that is buffered while the role pauses, else this chunk.
+    RequestBody {
+        size: usize,
+        end: bool,
+    },
+    RequestTrailers,
+    ResponseHeaders {
+        end: bool,
+    },
+    ResponseBody {
+        size: usize,
+        end: bool,
+    },
+    ResponseTrailers,
+    /// The stream is over, however it ended: the last event, and the last chance to publish
+    /// filter state to the access log.
+    Log,
+}
+
+/// What the host does next with the stream. A role that waits must answer `Pause` to every body
+/// and trailers event too: one `Continue` releases the headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    Pause,
+}
+
 /// Why the host refused a call, by its own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Status {
@@ -119,6 +153,10 @@ pub trait Headers {
     /// All headers of `map` in one call: from three headers up cheaper than single gets.
     fn headers(&self, map: Map) -> Result<Pairs, Status>;
     /// Replaces every value of `name`. On request headers this also clears Envoy's route cache.
+    ///
+    /// Once the headers went on, an edit is too late. If the headers callback let them go, it is a
+    /// `BadArgument`; if a later one did, Envoy takes the edit, to no effect, and for request
+    /// headers reports a bug of the filter to its log.
     fn set_header(&self, map: Map, name: &str, value: SafeValue<'_>) -> Result<(), Status>;
     /// Removes every value of `name`; a name that is absent is no error.
     fn remove_header(&self, map: Map, name: &[u8]) -> Result<(), Status>;
@@ -126,10 +164,12 @@ pub trait Headers {
 
 /// Bodies and configurations.
 pub trait Bodies {
-    /// Up to `max` bytes from `start`. An absent buffer is `NotFound`; past its end, empty.
+    /// Up to `max` bytes from `start`; past the end, empty. A stream's body that has not come reads
+    /// as empty too; any other buffer outside its callback is `NotFound`.
     fn body(&self, buffer: Buffer, start: usize, max: usize) -> Result<Vec<u8>, Status>;
-    /// Replaces `len` bytes at `start` by `bytes`; a `len` past the end means "to the end".
-    /// The caller keeps `content-length` true.
+    /// Replaces `len` bytes at `start` by `bytes`. Envoy edits a body at its ends only: a `start`
+    /// other than 0 must be at or past the end, and appends; a `len` may reach past the end. All
+    /// else is `BadArgument`. The caller keeps `content-length` true.
     fn splice_body(
         &self,
         buffer: Buffer,
