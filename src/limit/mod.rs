@@ -1,1 +1,3 @@
 //! Rate limits: integer arithmetic over slots that all workers share.
+
+pub mod gcra;
