@@ -259,7 +259,10 @@ mod tests {
         assert_eq!(debt.at, later);
         assert_eq!(quota.standing(debt, after(later, 100_000_000)).remaining, 1);
         // The wait counts from the caller's own reading.
-        assert_eq!(quota.take(debt, quota.cost(1).unwrap(), START), Err(NotNow { wait: 600_000_000 }));
+        assert_eq!(
+            quota.take(debt, quota.cost(1).unwrap(), START),
+            Err(NotNow { wait: 600_000_000 })
+        );
     }
 
     #[test]
