@@ -73,7 +73,7 @@ impl Limiter {
         store: &impl SharedStore,
         subject: &Subject<'_>,
         now: Timestamp,
-    ) -> Result<Ticket, Refused> {
+    ) -> Result<Ticket, Box<Refused>> {
         let mut taken = Taken::default();
         taken.take(self, store, subject, Ask::Request, now)?;
         Ok(Ticket { taken })
@@ -98,7 +98,7 @@ impl Ticket {
         subject: &Subject<'_>,
         estimate: Spend,
         now: Timestamp,
-    ) -> Result<Reservation, Refused> {
+    ) -> Result<Reservation, Box<Refused>> {
         self.taken.notes = Notes::default();
         self.taken.take(limiter, store, subject, Ask::Spend(estimate), now)?;
         Ok(Reservation { taken: self.taken })
@@ -175,8 +175,8 @@ impl Taken {
         subject: &Subject<'_>,
         ask: Ask,
         now: Timestamp,
-    ) -> Result<(), Refused> {
-        let mut binding: Option<Refused> = None;
+    ) -> Result<(), Box<Refused>> {
+        let mut binding: Option<Box<Refused>> = None;
         for (index, rule) in limiter.rules.iter().enumerate() {
             let Some(units) = ask.units(rule.unit).filter(|_| rule.applies(subject)) else {
                 continue;
@@ -190,7 +190,8 @@ impl Taken {
                 Err(_) if rule.mode == Mode::Shadow => self.notes.refused.push(index),
                 Err(cause) => {
                     if binding.as_ref().is_none_or(|b| b.cause < cause) {
-                        binding = Some(Refused::new(index, rule, units, cause, hold.standing));
+                        let refused = Refused::new(index, rule, units, cause, hold.standing);
+                        binding = Some(Box::new(refused));
                     }
                     self.holds.push(hold);
                 }
