@@ -108,9 +108,9 @@ impl Protocol {
     }
 
     /// The event by which the provider reports a failure inside a stream.
-    pub(crate) fn error_event(self) -> Event {
+    pub(crate) fn error_event(self, call: &Call) -> Event {
         match self {
-            Self::OpenAi => openai::error_event(),
+            Self::OpenAi => openai::error_event(call),
             Self::Anthropic => anthropic::error_event(),
             Self::Ollama => ollama::error_event(),
         }

@@ -37,6 +37,13 @@ impl Event {
     pub(crate) fn token(self) -> Self {
         Self { token: true, ..self }
     }
+
+    /// Adds a number to the data.
+    pub(crate) fn number(&mut self, key: &str, number: usize) {
+        if let Data::Json(data) = &mut self.data {
+            data[key] = number.into();
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

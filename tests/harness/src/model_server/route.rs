@@ -34,6 +34,7 @@ pub(super) fn find(method: &Method, path: &str, is_anthropic: bool) -> Option<Ro
         }
         ["v1", "chat", "completions"] if post => openai(openai::chat::answer),
         ["v1", "completions"] if post => openai(openai::completions::answer),
+        ["v1", "responses"] if post => openai(openai::responses::answer),
         ["v1", "embeddings"] if post => openai(openai::embeddings::answer),
         ["v1", "images", "generations" | "edits"] if post => openai(openai::others::image),
         ["v1", "audio", "transcriptions"] if post => openai(openai::others::transcription),

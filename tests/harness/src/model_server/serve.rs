@@ -226,7 +226,7 @@ fn respond(
             match answer {
                 Answer::Stream(framing, events) => {
                     let pause = controls.pause.unwrap_or(options.pause);
-                    let error = protocol.error_event();
+                    let error = protocol.error_event(call);
                     let steps = script::stream(framing, events, error, controls, pause);
                     headers.push(("cache-control", "no-cache".to_owned()));
                     build(

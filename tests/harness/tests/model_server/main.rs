@@ -1,7 +1,10 @@
 //! The built-in model server, seen from outside.
 
+mod anthropic;
 mod client;
 mod controls;
+mod http2;
+mod ollama;
 mod openai;
 
 use harness::model_server::{ModelServer, Options};

@@ -253,3 +253,59 @@ fn calls_that_pass_through_are_answered() {
     let rerank = json!({"model": "r", "query": "red fox", "documents": ["a dog", "a red fox"]});
     assert_eq!(post(address, "/v1/rerank", &rerank).json()["results"][0]["index"], 1);
 }
+
+#[test]
+fn a_response_stream_builds_up_the_response_it_ends_with() {
+    let server = server();
+    let mut request = json!({"model": "m", "input": "call f now", "reasoning": {"effort": "low"},
+        "tools": [{"type": "function", "name": "f", "parameters":
+            {"type": "object", "properties": {"a": {"type": "string"}}}}]});
+    let document = post(server.address(), "/v1/responses", &request).json();
+    request["stream"] = json!(true);
+    let stream = post(server.address(), "/v1/responses", &request);
+    assert!(!stream.text().contains("[DONE]"));
+    let events = stream.events();
+    let named: Vec<&str> =
+        stream.text().lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(
+            (&event["sequence_number"], &event["type"]),
+            (&json!(number), &json!(named[number]))
+        );
+    }
+
+    let of = |kind: &str| events.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    let done: Vec<&Value> = of("response.output_item.done").iter().map(|e| &e["item"]).collect();
+    let last = &events[events.len() - 1];
+    assert_eq!((named[0], named[1]), ("response.created", "response.in_progress"));
+    assert_eq!(last["type"], "response.completed");
+    assert_eq!(json!(done), last["response"]["output"]);
+    let arguments: String = of("response.function_call_arguments.delta")
+        .iter()
+        .filter_map(|event| event["delta"].as_str())
+        .collect();
+    assert_eq!(arguments, r#"{"a":"call f now"}"#);
+    assert_eq!(last["response"]["usage"], document["usage"]);
+    assert_eq!(document["usage"]["output_tokens_details"]["reasoning_tokens"], 5);
+    assert_eq!(document["output"][1]["arguments"], arguments);
+}
+
+#[test]
+fn a_response_that_hits_its_limit_is_incomplete() {
+    let server = server();
+    let mut request = json!({"model": "m", "input": "hello", "max_output_tokens": 1});
+    let document = post(server.address(), "/v1/responses", &request).json();
+    assert_eq!(document["incomplete_details"], json!({"reason": "max_output_tokens"}));
+    assert_eq!(document["output"][0]["content"][0]["text"], "You");
+    request["stream"] = json!(true);
+    let events = post(server.address(), "/v1/responses", &request).events();
+    let text: Vec<&Value> = events
+        .iter()
+        .filter(|e| e["type"] == "response.output_text.delta")
+        .map(|e| &e["delta"])
+        .collect();
+    assert_eq!(
+        (text, &events[events.len() - 1]["type"]),
+        (vec![&json!("You")], &json!("response.incomplete"))
+    );
+}

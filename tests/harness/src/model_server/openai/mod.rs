@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod models;
 pub(crate) mod others;
+pub(crate) mod responses;
 
 use serde_json::{Value, json};
 
@@ -37,7 +38,10 @@ pub(crate) fn error(fault: &Fault) -> Value {
     }})
 }
 
-pub(crate) fn error_event() -> Event {
+pub(crate) fn error_event(call: &Call) -> Event {
+    if call.path.ends_with("/responses") {
+        return responses::error_event();
+    }
     Event::new(error(&Fault::new(500, "The server had an error while processing your request.")))
 }
 
