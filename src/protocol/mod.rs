@@ -2,12 +2,13 @@
 
 pub mod anthropic;
 pub mod edit;
+mod json;
+mod mistake;
 pub mod models;
 pub mod multipart;
 pub mod ollama;
 pub mod openai;
 pub mod probe;
-mod scan;
 pub mod sse;
 pub mod usage;
 
@@ -41,7 +42,8 @@ pub enum Operation {
     OllamaGenerate,
     /// Ollama's `POST /api/embed`
     OllamaEmbed,
-    /// Any other `POST /v1/...` that names a model: routed by model and passed through.
+    /// Any other `POST /v1/...`: routed by the model it names, in JSON or in a form, and passed
+    /// through. One that names none passes untouched: the default model is for text.
     Other,
 }
 

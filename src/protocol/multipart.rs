@@ -7,7 +7,8 @@ use memchr::memmem;
 
 use crate::error::{Error, Kind};
 use crate::protocol::edit::Span;
-use crate::protocol::probe::{Form, Model, twice};
+use crate::protocol::mistake::twice;
+use crate::protocol::probe::{Form, Model};
 
 /// The boundary that a `content-type` gives, if it is a form.
 pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {

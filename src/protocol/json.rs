@@ -136,10 +136,9 @@ impl<'a> Scanner<'a> {
             }
         }
         let raw = self.bytes.get(begin..self.at).unwrap_or_default();
-        if high != 0
-            && let Err(error) = std::str::from_utf8(raw)
-        {
-            return Err(Fault::Encoding(begin + error.valid_up_to()));
+        if high != 0 && simdutf8::basic::from_utf8(raw).is_err() {
+            let valid = std::str::from_utf8(raw).map_or_else(|error| error.valid_up_to(), str::len);
+            return Err(Fault::Encoding(begin + valid));
         }
         self.at += 1;
         let span = Span { start: begin - 1, end: self.at };

@@ -1,0 +1,140 @@
+//! What the gateway reads of any request body: one pass, borrowed. Whatever passes is one valid
+//! JSON object, in which no reader can find another model, stream or message than was found here.
+
+mod field;
+mod reader;
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::protocol::Operation;
+use crate::protocol::edit::{Open, Span, json_string};
+pub use crate::protocol::json::MAX_DEPTH;
+use crate::protocol::json::{Kind, Scanner};
+pub use crate::protocol::mistake::missing;
+use crate::protocol::mistake::{invalid_value, not_an_object};
+use reader::Reader;
+
+/// The longest model name, in bytes of its text.
+pub const MAX_MODEL_BYTES: usize = 256;
+
+/// What a request asks for, as far as a gateway acts on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe<'a> {
+    /// Absent where the body names none: the default model's case.
+    pub model: Option<Model<'a>>,
+    /// Whether the answer is to be a stream; Ollama streams unless told otherwise.
+    pub stream: bool,
+    pub stream_options: StreamOptions,
+    /// The most tokens that one answer may have, if the caller said so.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers are generated: prompts times `n` or `best_of`.
+    pub choices: u64,
+    pub needs: Needs,
+    pub media: Media,
+    /// Where a new member can be put into the body.
+    pub open: Open,
+}
+
+/// The model that a body names, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model<'a> {
+    pub name: Cow<'a, str>,
+    /// What an edit replaces: in JSON the string with its quotes, in a form the bare value.
+    pub span: Span,
+    pub(super) form: Form,
+}
+
+/// How a model name is written where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Plain,
+}
+
+/// The `stream_options` of OpenAI's chat and text completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOptions {
+    Absent,
+    Null(Span),
+    Object {
+        open: Open,
+        /// Where its value stands and what it is; `null` is false.
+        include_usage: Option<(Span, bool)>,
+    },
+}
+
+/// What a model must be able to do for this request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub tools: bool,
+    pub vision: bool,
+    pub reasoning: bool,
+}
+
+/// Parts of messages that are no text, which a token estimate by length must leave out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Media {
+    pub parts: usize,
+    pub bytes: usize,
+}
+
+impl<'a> Probe<'a> {
+    pub fn read(body: &'a [u8], operation: Operation) -> Result<Self, Error> {
+        let mut scanner = Scanner::new(body);
+        let kind = scanner.kind()?;
+        if kind != Kind::Object {
+            return Err(not_an_object(kind));
+        }
+        let mut reader = Reader::new(operation);
+        let open = scanner.object(|scanner, key| reader.member(scanner, key))?;
+        scanner.finish()?;
+        reader.require()?;
+        Ok(Self {
+            model: reader.model,
+            stream: reader.stream.unwrap_or(streams_by_default(operation)),
+            stream_options: reader.stream_options,
+            max_output_tokens: reader.max_output_tokens,
+            choices: reader.prompts.max(1).saturating_mul(reader.choices.max(1)),
+            needs: reader.needs,
+            media: reader.media,
+            open,
+        })
+    }
+
+    /// Whether the caller itself asked for the usage event that ends a stream.
+    pub fn asked_for_usage(&self) -> bool {
+        matches!(self.stream_options, StreamOptions::Object { include_usage: Some((_, true)), .. })
+    }
+}
+
+impl<'a> Model<'a> {
+    /// A name that may be looked up, logged and counted, or why not.
+    pub(super) fn new(name: Cow<'a, str>, span: Span, form: Form) -> Result<Self, Error> {
+        let fault = if name.is_empty() {
+            "it must not be empty"
+        } else if name.len() > MAX_MODEL_BYTES {
+            "it must not be longer than 256 bytes"
+        } else if name.chars().any(char::is_control) {
+            "it must not contain control characters"
+        } else {
+            return Ok(Self { name, span, form });
+        };
+        Err(invalid_value("model", fault))
+    }
+
+    /// `name` as it must be written in place of this one.
+    pub(super) fn encode(&self, name: &str) -> Vec<u8> {
+        match self.form {
+            Form::Json => json_string(name),
+            Form::Plain => name.as_bytes().to_vec(),
+        }
+    }
+}
+
+fn streams_by_default(operation: Operation) -> bool {
+    matches!(operation, Operation::OllamaChat | Operation::OllamaGenerate)
+}
+
+#[cfg(test)]
+mod tests;
