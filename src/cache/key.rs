@@ -90,7 +90,7 @@ impl Key {
         Ok(Self(digest.0.finalize().into()))
     }
 
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
