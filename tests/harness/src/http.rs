@@ -35,6 +35,11 @@ pub fn get(url: &str) -> Result<Answer> {
     read(AGENT.get(url).call(), url)
 }
 
+/// For servers that may not be there, or may be something else.
+pub fn get_within(url: &str, limit: Duration) -> Result<Answer> {
+    read(AGENT.get(url).config().timeout_global(Some(limit)).build().call(), url)
+}
+
 pub fn post_json(url: &str, body: &Value) -> Result<Answer> {
     post(url, &[("content-type", "application/json")], body.to_string().as_bytes())
 }

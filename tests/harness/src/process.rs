@@ -1,6 +1,9 @@
 //! Child processes that end with the process that started them, unless they are meant to stay.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
@@ -128,6 +131,19 @@ impl Usage {
     }
 }
 
+/// The address in the line `listening http://ADDRESS` of a server's output; such servers choose
+/// their own free port.
+pub fn announced_address(output: &Path) -> Result<Option<SocketAddr>> {
+    let bytes = fs::read(output).with_context(|| format!("cannot read {}", output.display()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A line that is still being written has no end yet.
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .find_map(|line| line.strip_prefix("listening http://"))
+        .map(|address| address.trim().parse().context("the server announces no address"))
+        .transpose()
+}
+
 /// The kernel ties a child to the *thread* that started it, and test threads end early: one thread
 /// that lives as long as this process starts them all.
 fn spawn_tied(command: Command) -> std::io::Result<Child> {
@@ -215,6 +231,20 @@ mod tests {
         let tick = 1_000_000 / rustix::param::clock_ticks_per_second();
         assert_eq!(usage.cpu, Duration::from_micros(50 * tick));
         assert_eq!(usage.resident_bytes, 3 * rustix::param::page_size() as u64);
+    }
+
+    #[test]
+    fn an_address_is_announced_by_a_whole_line_among_others() {
+        let output = std::env::temp_dir().join(format!("announced-{}", std::process::id()));
+        for (text, port) in [
+            (&b"\xff loading\n"[..], None),
+            (b"loading\nlistening http://127.0.0.1:8", None),
+            (b"loading\nlistening http://127.0.0.1:81\nmore", Some(81)),
+        ] {
+            fs::write(&output, text).unwrap();
+            assert_eq!(announced_address(&output).unwrap().map(|address| address.port()), port);
+        }
+        fs::remove_file(output).unwrap();
     }
 
     #[cfg(target_os = "linux")]

@@ -1,6 +1,8 @@
 //! The developer command: one module a subcommand.
 
 pub mod build;
+pub mod demo;
+pub mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -16,12 +18,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
+    Demo(demo::Args),
+    Test(test::Args),
 }
 
 impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Build(args) => build::run(&args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Test(args) => test::run(&args),
         }
     }
 }

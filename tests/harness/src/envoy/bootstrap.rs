@@ -45,6 +45,11 @@ impl Bootstrap {
         Ok(self)
     }
 
+    pub fn has_cluster(&self, name: &str) -> bool {
+        let clusters = self.0.pointer("/static_resources/clusters").and_then(Value::as_array);
+        clusters.is_some_and(|all| all.iter().any(|cluster| cluster["name"] == name))
+    }
+
     /// Gives the cluster this one endpoint.
     pub fn endpoint(mut self, cluster: &str, address: SocketAddr) -> Result<Self> {
         let found = self

@@ -1,5 +1,6 @@
 """Serves SmolLM2 with llama.cpp: small_model.py PORT WEIGHTS"""
 
+import os
 import signal
 import sys
 
@@ -13,6 +14,8 @@ params.port = int(sys.argv[1])
 params.n_ctx = 8192
 params.n_parallel = 4
 params.n_gpu_layers = 0
+# Half of the processors: the rest is for Envoy, and waiting threads spin.
+params.cpuparams.n_threads = max(1, (os.cpu_count() or 2) // 2)
 params.use_jinja = True
 server = xllamacpp.Server(params)
 print("listening", server.listening_address, flush=True)

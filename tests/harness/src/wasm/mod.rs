@@ -48,21 +48,21 @@ pub fn build(toolchain: Toolchain, features: &[&str]) -> Result<PathBuf> {
     let lock = File::create(dir.join("wasm.lock"))?;
     lock.lock().context("cannot lock the build")?;
 
-    let mut cargo = match toolchain {
-        Toolchain::Rustup => current()?,
+    let mut build = match toolchain {
+        Toolchain::Rustup => add_target().map(|()| cargo())?,
         Toolchain::Debian => debian::cargo()?,
-        Toolchain::Auto => current().or_else(|error| {
+        Toolchain::Auto => add_target().map(|()| cargo()).or_else(|error| {
             eprintln!("{error:#}\nfalling back to Debian's compiler");
             debian::cargo()
         })?,
     };
-    cargo
+    build
         .current_dir(root())
         .args(["build", "--quiet", "--release", "--package", "llm-gateway", "--target", TARGET])
         .args(["--features", &features.join(",")])
         .arg("--target-dir")
         .arg(&dir);
-    shell::run(&mut cargo).context("the filter does not build")?;
+    shell::run(&mut build).context("the filter does not build")?;
     let module = dir.join(TARGET).join("release/llm_gateway.wasm");
     if !module.is_file() {
         bail!("cargo left no {}", module.display());
@@ -71,7 +71,7 @@ pub fn build(toolchain: Toolchain, features: &[&str]) -> Result<PathBuf> {
 }
 
 /// Whether the current compiler has the target's standard library.
-pub fn has_target(rustc: &str) -> bool {
+fn has_target(rustc: &str) -> bool {
     let mut ask = Command::new(rustc);
     ask.current_dir(root()).args(["--print", "target-libdir", "--target", TARGET]);
     let Ok(dir) = shell::output(ask.stderr(Stdio::null())) else { return false };
@@ -82,25 +82,29 @@ pub fn has_target(rustc: &str) -> bool {
     })
 }
 
-/// Cargo as it runs now; adds the target's library if it is missing.
-fn current() -> Result<Command> {
+/// Has rustup add the target's library to the current compiler, if it is missing.
+pub fn add_target() -> Result<()> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    if !has_target(&rustc) {
-        if !shell::has("rustup") {
-            bail!(
-                "{rustc} has no library for {TARGET} and rustup is missing.\n  mend: install rustup (https://rustup.rs), then rustup target add {TARGET}"
-            );
-        }
-        eprintln!("rustup target add {TARGET}");
-        let mut add = Command::new("rustup");
-        add.current_dir(root()).args(["target", "add", TARGET]).stdin(Stdio::null());
-        match shell::run_within(add, RUSTUP_LIMIT)? {
-            Some(status) if status.success() && has_target(&rustc) => {}
-            Some(status) => bail!("rustup target add {TARGET} failed ({status})"),
-            None => bail!("rustup target add {TARGET} took longer than {RUSTUP_LIMIT:?}"),
-        }
+    if has_target(&rustc) {
+        return Ok(());
     }
-    Ok(Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+    if !shell::has("rustup") {
+        bail!(
+            "{rustc} has no library for {TARGET} and rustup is missing.\n  mend: install rustup (https://rustup.rs), then rustup target add {TARGET}"
+        );
+    }
+    eprintln!("rustup target add {TARGET}");
+    let mut add = Command::new("rustup");
+    add.current_dir(root()).args(["target", "add", TARGET]).stdin(Stdio::null());
+    match shell::run_within(add, RUSTUP_LIMIT)? {
+        Some(status) if status.success() && has_target(&rustc) => Ok(()),
+        Some(status) => bail!("rustup target add {TARGET} failed ({status})"),
+        None => bail!("rustup target add {TARGET} took longer than {RUSTUP_LIMIT:?}"),
+    }
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Build scripts and procedural macros of the dependencies are linked by the system's compiler.

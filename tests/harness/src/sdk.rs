@@ -1,0 +1,78 @@
+//! The official client libraries, for tests that use them as their users do.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+use crate::tools::python::{self, install};
+use crate::tools::{NODE_SDKS, PYTHON_SDKS};
+
+/// Python with `openai`, `anthropic` and `ollama`; installed on first use.
+pub fn python() -> Result<Command> {
+    let packages = install(&name("python", PYTHON_SDKS), |dir| {
+        eprintln!("installing {}", PYTHON_SDKS.join(" "));
+        let mut pip = python::pip()?;
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--target"]).arg(dir);
+        pip.arg("--only-binary=:all:").args(PYTHON_SDKS);
+        shell::run(&mut pip).context("the Python clients cannot be installed")
+    })?;
+    let mut python = python::python()?;
+    // Only these packages: neither the user's own nor their bytecode.
+    python.env("PYTHONPATH", packages).env("PYTHONNOUSERSITE", "1").arg("-B");
+    without_proxies(&mut python);
+    Ok(python)
+}
+
+/// Runs a piece of Python; its output.
+pub fn run_python(script: &str, args: &[&str]) -> Result<String> {
+    shell::output(python()?.arg("-c").arg(script).args(args))
+}
+
+/// Node with `openai` and `@anthropic-ai/sdk`; installed on first use.
+pub fn node() -> Result<Command> {
+    let mut node = Command::new("node");
+    // Modules are found from the working folder upwards.
+    node.current_dir(node_modules()?);
+    without_proxies(&mut node);
+    Ok(node)
+}
+
+/// Runs an ES module; its output.
+pub fn run_node(script: &str, args: &[&str]) -> Result<String> {
+    shell::output(node()?.args(["--input-type=module", "--eval", script, "--"]).args(args))
+}
+
+fn node_modules() -> Result<PathBuf> {
+    for program in ["node", "npm"] {
+        if !shell::has(program) {
+            bail!(
+                "{program} is missing.\n  mend: apt-get install nodejs npm (or https://nodejs.org)"
+            );
+        }
+    }
+    install(&name("node", NODE_SDKS), |dir| {
+        eprintln!("installing {}", NODE_SDKS.join(" "));
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .arg("--prefix")
+            .arg(dir)
+            .args(NODE_SDKS);
+        shell::run(&mut npm).context("the Node clients cannot be installed")
+    })
+}
+
+/// The tests talk to this machine only.
+fn without_proxies(command: &mut Command) {
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+    {
+        command.env_remove(name);
+    }
+}
+
+/// Another version is another folder.
+fn name(language: &str, packages: &[&str]) -> String {
+    let list = packages.join("-").replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+    format!("sdk-{language}-{list}")
+}
