@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod demo;
+pub mod model_server;
 pub mod test;
 
 use anyhow::Result;
@@ -19,6 +20,7 @@ pub struct Cli {
 enum Command {
     Build(build::Args),
     Demo(demo::Args),
+    ModelServer(model_server::Args),
     Test(test::Args),
 }
 
@@ -27,6 +29,7 @@ impl Cli {
         match self.command {
             Command::Build(args) => build::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::ModelServer(args) => model_server::run(&args),
             Command::Test(args) => test::run(&args),
         }
     }

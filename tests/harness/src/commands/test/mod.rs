@@ -32,10 +32,11 @@ pub fn run(args: &Args) -> Result<()> {
         CLIPPY,
     )?;
     total += wasm_lints()?;
-    total += tests("unit tests", &mut cargo(&["test", "--package", "llm-gateway", "--no-fail-fast"]))?;
+    total +=
+        tests("unit tests", &mut cargo(&["test", "--package", "llm-gateway", "--no-fail-fast"]))?;
     let mut harness = cargo(&["test", "--package", "llm-gateway-harness", "--no-fail-fast"]);
     if args.unit {
-        total += tests("harness", harness.args(["--lib", "--bins"]))?;
+        total += tests("harness", harness.args(["--lib", "--bins", "--test", "repository"]))?;
     } else {
         total += built()?;
         total += tests("harness and end to end", &mut harness)?;

@@ -1,0 +1,78 @@
+//! What several files say must be the same everywhere.
+
+use std::fs;
+use std::path::Path;
+
+use harness::envoy::Bootstrap;
+use harness::{root, tools};
+use serde_json::Value;
+
+fn compose() -> Value {
+    let text = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    serde_norway::from_str(&text).unwrap()
+}
+
+fn shipped() -> String {
+    fs::read_to_string(root().join("envoy/envoy.yaml")).unwrap()
+}
+
+#[test]
+fn compose_runs_the_versions_that_the_code_names() {
+    let compose = compose();
+    let image = |service: &str| compose["services"][service]["image"].as_str().unwrap().to_owned();
+    assert_eq!(image("envoy"), format!("envoyproxy/envoy:v{}", tools::ENVOY.version));
+    assert_eq!(image("ollama"), format!("ollama/ollama:{}", tools::OLLAMA));
+    assert_eq!(image("pull"), image("ollama"));
+}
+
+#[test]
+fn compose_pulls_the_model_that_the_shipped_configuration_serves() {
+    let pulled = compose()["services"]["pull"]["entrypoint"][2].clone();
+    assert_eq!(pulled, tools::OLLAMA_MODEL);
+    let plugins = Bootstrap::parse(&shipped()).unwrap().plugins().unwrap();
+    assert_eq!(plugins[0].configuration["providers"]["local"]["models"][0], pulled);
+}
+
+#[test]
+fn compose_opens_the_gateway_and_nothing_else() {
+    let compose = compose();
+    let command = compose["services"]["envoy"]["command"][0].as_str().unwrap();
+    let (_, edit) = command.split_once("sed 's/").unwrap();
+    let mut parts = edit.split('/');
+    let (from, to) = (parts.next().unwrap(), parts.next().unwrap());
+    let shipped = shipped();
+    assert_eq!(shipped.matches(from).count(), 1, "{from}");
+    let opened = Bootstrap::parse(&shipped.replace(from, to)).unwrap().0;
+    let address = |value: &Value| value["socket_address"]["address"].as_str().unwrap().to_owned();
+    assert_eq!(address(&opened["static_resources"]["listeners"][0]["address"]), "0.0.0.0");
+    assert_eq!(address(&opened["admin"]["address"]), "127.0.0.1");
+}
+
+#[test]
+fn compose_mounts_the_files_that_the_shipped_configuration_loads() {
+    let compose = compose();
+    let volumes = compose["services"]["envoy"]["volumes"].as_array().unwrap();
+    let mounted = |path: &str| {
+        let volume = format!("./{path}:/gateway/{path}:ro");
+        volumes.iter().any(|mount| mount == &Value::from(volume.as_str()))
+    };
+    assert!(mounted("envoy"));
+    assert!(mounted("target/wasm32-wasip1/release"));
+    assert!(shipped().contains("filename: target/wasm32-wasip1/release/llm_gateway.wasm"));
+}
+
+/// The packages declare their test targets, so a new file that nobody declares would never run.
+#[test]
+fn every_test_file_belongs_to_a_declared_target() {
+    let manifests = [root().join("Cargo.toml"), root().join("tests/harness/Cargo.toml")];
+    let declared: String = manifests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let target = if path.is_dir() { path.join("main.rs") } else { path };
+        if target.is_file() && target.extension().is_some_and(|end| end == "rs") {
+            let target = target.strip_prefix(root().join("tests")).unwrap_or(Path::new(""));
+            let ending = format!("/{}\"", target.display());
+            assert!(declared.contains(&ending), "{} is no [[test]]", target.display());
+        }
+    }
+}
