@@ -4,6 +4,8 @@
 //! [`answer`] runs each in its callback: for a request with [`REQUEST_HEADERS`] and [`BODY`] whose
 //! answer is 200 with [`BODY`], and for one without a body, whose headers go on at once.
 
+use std::hash::{BuildHasher, RandomState};
+
 use serde_json::json;
 
 use super::{Buffer, Event, Flow, Host, Map, SafeValue};
@@ -11,15 +13,23 @@ use super::{Buffer, Event, Flow, Host, Map, SafeValue};
 mod checks;
 
 /// The plugin of a `contract` build. The answer's body becomes the report, one JSON line a check;
-/// what the log phase finds goes to the log. A request to [`REPLY_PATH`] gets a local reply, which
-/// the response callbacks mark.
+/// what the log phase finds goes to the log. Three paths do something else: [`REPLY_PATH`] gets a
+/// local reply, which the response callbacks mark, [`SEED_PATH`] shows how hash maps are seeded,
+/// [`TRAP_PATH`] ends the worker's VM.
 pub fn answer<H: Host>(event: Event, host: &H) -> Flow {
+    let path = host.property(&["request", "path"]).unwrap_or_default();
     let reported = !report(host).is_empty();
     match event {
-        Event::RequestHeaders { .. } if is_for_reply(host) => {
+        Event::RequestHeaders { .. } if path == REPLY_PATH => {
             let _ = host.reply(REPLY_STATUS, "contract said no", &REPLY_HEADERS, BODY);
             Flow::Pause
         }
+        Event::RequestHeaders { .. } if path == SEED_PATH => {
+            let hash = RandomState::new().hash_one(42);
+            let _ = host.reply(200, "contract seed", &[], hash.to_string().as_bytes());
+            Flow::Pause
+        }
+        Event::RequestHeaders { .. } if path == TRAP_PATH => std::process::abort(),
         Event::RequestHeaders { end: true } => Flow::Continue,
         Event::RequestHeaders { end: false } => {
             add_to_report(host, Phase::RequestHeaders);
@@ -30,7 +40,7 @@ pub fn answer<H: Host>(event: Event, host: &H) -> Flow {
             add_to_report(host, Phase::RequestBody);
             Flow::Continue
         }
-        Event::ResponseHeaders { .. } if is_for_reply(host) => {
+        Event::ResponseHeaders { .. } if path == REPLY_PATH => {
             let _ = host.set_header(Map::ResponseHeaders, "x-passed", SafeValue::literal("1"));
             Flow::Continue
         }
@@ -47,7 +57,7 @@ pub fn answer<H: Host>(event: Event, host: &H) -> Flow {
         }
         Event::Log if reported => {
             for check in run(host, Phase::Log) {
-                host.log(log::Level::Warn, &format!("contract: {}", check.line()));
+                host.log(log::Level::Warn, &check.line());
             }
             Flow::Continue
         }
@@ -105,10 +115,6 @@ fn report<H: Host>(host: &H) -> Vec<u8> {
     host.property(&[REPORT]).unwrap_or_default()
 }
 
-fn is_for_reply<H: Host>(host: &H) -> bool {
-    host.property(&["request", "path"]).is_ok_and(|path| path == REPLY_PATH)
-}
-
 /// What the client sends.
 pub const REQUEST_HEADERS: [(&str, &[u8]); 6] = [
     (":method", b"POST"),
@@ -123,6 +129,8 @@ pub const REQUEST_HEADERS: [(&str, &[u8]); 6] = [
 pub const BODY: &[u8] = b"0123456789";
 
 pub const REPLY_PATH: &[u8] = b"/contract/reply";
+pub const SEED_PATH: &[u8] = b"/contract/seed";
+pub const TRAP_PATH: &[u8] = b"/contract/trap";
 pub const REPLY_STATUS: u16 = 418;
 const REPLY_HEADERS: [(&str, SafeValue<'static>); 2] =
     [("Content-Type", SafeValue::literal("text/x-contract")), ("x-made", SafeValue(b"\xff"))];
@@ -185,7 +193,7 @@ mod tests {
         host.end_stream();
         answer(Event::Log, host);
         for (_, line) in host.log_lines() {
-            report.extend([line.strip_prefix("contract: ").unwrap(), "\n"]);
+            report.extend([line.as_str(), "\n"]);
         }
         report
     }
