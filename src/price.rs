@@ -1,5 +1,7 @@
 //! What tokens cost, in integers from the configuration to the metric.
 
+use crate::protocol::usage::Usage;
+
 /// Prices of one model. A rate is picodollars a token, which is the sixth decimal of USD per
 /// million tokens: what a price list says is held exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,21 +16,10 @@ pub struct Price {
     pub reasoning: u64,
 }
 
-/// Tokens of one answer. `input` includes `cached_input` and `cache_write`, `output` includes
-/// `reasoning`, whatever the provider's protocol does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub input: u64,
-    pub cached_input: u64,
-    pub cache_write: u64,
-    pub output: u64,
-    pub reasoning: u64,
-}
-
 impl Price {
-    /// Micro-dollars, rounded up once over the whole answer. Counts that do not add up (more cached
+    /// Micro-dollars, rounded up once over the whole answer. Usage that do not add up (more cached
     /// than read) are charged as reported, never below zero; a cost beyond `u64` is `u64::MAX`.
-    pub fn cost_microusd(&self, tokens: &Counts) -> u64 {
+    pub fn cost_microusd(&self, tokens: &Usage) -> u64 {
         let fresh =
             tokens.input.saturating_sub(tokens.cached_input.saturating_add(tokens.cache_write));
         let spoken = tokens.output.saturating_sub(tokens.reasoning);
@@ -105,22 +96,22 @@ mod tests {
 
     #[test]
     fn cached_tokens_are_not_paid_twice() {
-        let tokens = Counts { input: 1000, cached_input: 400, output: 100, ..Counts::default() };
+        let tokens = Usage { input: 1000, cached_input: 400, output: 100, ..Usage::default() };
         assert_eq!(GPT.cost_microusd(&tokens), 600 * 5 / 2 + 400 * 5 / 4 + 100 * 10);
     }
 
     #[test]
     fn a_fraction_of_a_microdollar_is_rounded_up_once() {
         let price = Price { input: 1, output: 1, ..Price::default() };
-        let one = Counts { input: 1, output: 1, ..Counts::default() };
+        let one = Usage { input: 1, output: 1, ..Usage::default() };
         assert_eq!(price.cost_microusd(&one), 1);
-        assert_eq!(price.cost_microusd(&Counts::default()), 0);
+        assert_eq!(price.cost_microusd(&Usage::default()), 0);
     }
 
     proptest! {
         #[test]
         fn no_count_overflows(input: u64, cached_input: u64, cache_write: u64, output: u64, reasoning: u64) {
-            let tokens = Counts { input, cached_input, cache_write, output, reasoning };
+            let tokens = Usage { input, cached_input, cache_write, output, reasoning };
             let rate = MAX_USD_PER_MILLION * MICRO;
             let dearest = Price { input: rate, cached_input: rate, cache_write: rate, output: rate, reasoning: rate };
             prop_assert!(dearest.cost_microusd(&tokens) >= GPT.cost_microusd(&tokens));

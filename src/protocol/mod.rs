@@ -9,7 +9,9 @@ pub mod multipart;
 pub mod ollama;
 pub mod openai;
 pub mod probe;
+pub mod skim;
 pub mod sse;
+pub mod stream;
 pub mod usage;
 
 use std::borrow::Cow;
