@@ -5,7 +5,14 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use crate::protocol::Dialect;
+/// Whose error and stream shapes the caller understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    #[default]
+    OpenAi,
+    Anthropic,
+    Ollama,
+}
 
 /// What went wrong. [`Kind::row`] is the public table; the README repeats it, compared by a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

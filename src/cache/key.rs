@@ -179,7 +179,7 @@ fn tag(operation: Operation) -> Option<&'static str> {
         Operation::OllamaChat => Some("ollama.chat"),
         Operation::OllamaGenerate => Some("ollama.generate"),
         Operation::OllamaEmbed => Some("ollama.embed"),
-        Operation::Other => None,
+        Operation::Other | Operation::Models => None,
     }
 }
 

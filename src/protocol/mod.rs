@@ -16,14 +16,7 @@ pub mod usage;
 
 use std::borrow::Cow;
 
-/// Whose error and stream shapes the caller understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    #[default]
-    OpenAi,
-    Anthropic,
-    Ollama,
-}
+pub use crate::error::Dialect;
 
 /// What a request asks for, decided by method and path alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,10 +40,12 @@ pub enum Operation {
     /// Any other `POST /v1/...`: routed by the model it names, in JSON or in a form, and passed
     /// through. One that names none passes untouched: the default model is for text.
     Other,
+    /// `GET /v1/models` and `GET /v1/models/{id}`, which the gateway answers itself.
+    Models,
 }
 
 impl Operation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Chat,
         Self::Completion,
         Self::Embedding,
@@ -60,6 +55,7 @@ impl Operation {
         Self::OllamaGenerate,
         Self::OllamaEmbed,
         Self::Other,
+        Self::Models,
     ];
 
     /// The label of metrics and logs, in the words of OpenTelemetry's `gen_ai.operation.name` where
@@ -72,6 +68,7 @@ impl Operation {
             Self::Responses => "responses",
             Self::Messages => "messages",
             Self::Other => "other",
+            Self::Models => "models",
         }
     }
 

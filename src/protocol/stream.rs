@@ -72,7 +72,10 @@ impl Relay {
             | Operation::Responses
             | Operation::Messages => Format::EventStream,
             Operation::OllamaChat | Operation::OllamaGenerate => Format::JsonLines,
-            Operation::Embedding | Operation::OllamaEmbed | Operation::Other => return None,
+            Operation::Embedding
+            | Operation::OllamaEmbed
+            | Operation::Other
+            | Operation::Models => return None,
         };
         Some(Self {
             decoder: Decoder::new(format),

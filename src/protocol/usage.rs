@@ -285,7 +285,9 @@ pub(super) fn is_text(operation: Operation, key: &[u8]) -> bool {
         Operation::Messages => matches!(key, b"text" | b"thinking" | b"partial_json" | b"name"),
         Operation::OllamaChat => matches!(key, b"content" | b"thinking" | b"name"),
         Operation::OllamaGenerate => matches!(key, b"response" | b"thinking"),
-        Operation::Embedding | Operation::OllamaEmbed | Operation::Other => false,
+        Operation::Embedding | Operation::OllamaEmbed | Operation::Other | Operation::Models => {
+            false
+        }
     }
 }
 

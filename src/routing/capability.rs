@@ -44,7 +44,7 @@ impl Capabilities {
             Operation::Completion | Operation::OllamaGenerate => Self::COMPLETION,
             Operation::Embedding | Operation::OllamaEmbed => Self::EMBEDDING,
             Operation::Responses => Self::RESPONSES,
-            Operation::Other => Self::NONE,
+            Operation::Other | Operation::Models => Self::NONE,
         }
     }
 

@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
             Operation::Messages => &[&[Field::Messages], &[Field::MaxTokens]],
             // Ollama answers these by loading the model.
             Operation::OllamaChat | Operation::OllamaGenerate | Operation::OllamaEmbed => &[],
-            Operation::Other => &[],
+            Operation::Other | Operation::Models => &[],
         };
         match required.iter().find(|fields| !any(fields)).and_then(|fields| fields.first()) {
             None => Ok(()),
