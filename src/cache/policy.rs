@@ -516,4 +516,13 @@ mod tests {
             let _ = policy().max_age(&Directives::parse([header.as_slice()]));
         }
     }
+
+    /// Metrics count a reason by its position.
+    #[test]
+    fn reasons_are_in_their_order() {
+        let positions = Skip::ALL.map(|skip| skip as usize);
+        assert!(positions.into_iter().eq(0..Skip::ALL.len()));
+        let labels: HashSet<_> = Skip::ALL.into_iter().map(Skip::label).collect();
+        assert_eq!(labels.len(), Skip::ALL.len());
+    }
 }
