@@ -5,6 +5,8 @@ use std::path::Path;
 
 use harness::envoy::Bootstrap;
 use harness::{root, tools};
+use llm_gateway::host::MetricKind;
+use llm_gateway::metrics::table::{self, LABELS, METRICS};
 use serde_json::Value;
 
 fn compose() -> Value {
@@ -59,6 +61,30 @@ fn compose_mounts_the_files_that_the_shipped_configuration_loads() {
     assert!(mounted("envoy"));
     assert!(mounted("target/wasm32-wasip1/release"));
     assert!(shipped().contains("filename: target/wasm32-wasip1/release/llm_gateway.wasm"));
+}
+
+#[test]
+fn stats_tags_are_the_labels_of_the_metrics() {
+    let bootstrap = Bootstrap::parse(&shipped()).unwrap().0;
+    let tags: Vec<_> = bootstrap["stats_config"]["stats_tags"].as_array().unwrap().to_vec();
+    let tag = |name| serde_json::json!({"tag_name": name, "regex": table::tag_regex(name)});
+    assert_eq!(tags, LABELS.map(|label| tag(label.name)));
+}
+
+#[test]
+fn every_histogram_has_buckets_and_nothing_else_has() {
+    let bootstrap = Bootstrap::parse(&shipped()).unwrap().0;
+    let settings = bootstrap["stats_config"]["histogram_bucket_settings"].as_array().unwrap();
+    let prefixes: Vec<_> =
+        settings.iter().map(|setting| setting["match"]["prefix"].as_str().unwrap()).collect();
+    let histograms = METRICS.iter().filter(|metric| metric.kind == MetricKind::Histogram);
+    let expected: Vec<_> = histograms.map(|metric| format!("wasmcustom.{}", metric.name)).collect();
+    assert_eq!(prefixes, expected);
+    for setting in settings {
+        let buckets: Vec<_> = setting["buckets"].as_array().unwrap().to_vec();
+        let buckets: Vec<_> = buckets.iter().map(|bound| bound.as_u64().unwrap()).collect();
+        assert!(buckets.is_sorted_by(|a, b| a < b) && buckets[0] > 0, "{buckets:?}");
+    }
 }
 
 /// The packages declare their test targets, so a new file that nobody declares would never run.
