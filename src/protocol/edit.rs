@@ -119,6 +119,12 @@ impl Span {
 /// `text` as a JSON string, with its quotes.
 pub fn json_string(text: &str) -> Vec<u8> {
     let mut quoted = Vec::with_capacity(text.len() + 2);
+    write_json_string(&mut quoted, text);
+    quoted
+}
+
+/// Appends `text` as a JSON string, with its quotes.
+pub fn write_json_string(quoted: &mut Vec<u8>, text: &str) {
     quoted.push(b'"');
     for &byte in text.as_bytes() {
         match byte {
@@ -135,7 +141,6 @@ pub fn json_string(text: &str) -> Vec<u8> {
         }
     }
     quoted.push(b'"');
-    quoted
 }
 
 #[cfg(test)]

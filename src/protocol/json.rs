@@ -12,14 +12,15 @@ pub const MAX_DEPTH: u32 = 127;
 
 /// Why a body is no JSON document, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Syntax(usize),
     Encoding(usize),
     Depth(usize),
 }
 
 /// A cursor over one document.
-pub(super) struct Scanner<'a> {
+#[derive(Clone)]
+pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: u32,
@@ -27,7 +28,7 @@ pub(super) struct Scanner<'a> {
 
 /// The type of the next value, known from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Object,
     Array,
     String,
@@ -38,22 +39,22 @@ pub(super) enum Kind {
 
 /// A string as it stands in the document.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     /// Between the quotes, escapes untouched.
-    pub(super) raw: &'a [u8],
-    pub(super) escaped: bool,
+    pub(crate) raw: &'a [u8],
+    pub(crate) escaped: bool,
     /// With the quotes.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     quoted: &'a [u8],
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, depth: 0 }
     }
 
     /// The type of the next value; stands on its first byte afterwards.
-    pub(super) fn kind(&mut self) -> Result<Kind, Fault> {
+    pub(crate) fn kind(&mut self) -> Result<Kind, Fault> {
         match self.peek() {
             Some(b'{') => Ok(Kind::Object),
             Some(b'[') => Ok(Kind::Array),
@@ -66,7 +67,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next value, whatever it is.
-    pub(super) fn skip(&mut self) -> Result<Span, Fault> {
+    pub(crate) fn skip(&mut self) -> Result<Span, Fault> {
         let kind = self.kind()?;
         let start = self.at;
         match kind {
@@ -82,7 +83,7 @@ impl<'a> Scanner<'a> {
 
     /// An object; `member` must read exactly the value of its key.
     #[inline]
-    pub(super) fn object<E: From<Fault>>(
+    pub(crate) fn object<E: From<Fault>>(
         &mut self,
         mut member: impl FnMut(&mut Self, Text<'a>) -> Result<(), E>,
     ) -> Result<Open, E> {
@@ -102,7 +103,7 @@ impl<'a> Scanner<'a> {
 
     /// An array, and how many items it had; `item` must read exactly one value.
     #[inline]
-    pub(super) fn array<E: From<Fault>>(
+    pub(crate) fn array<E: From<Fault>>(
         &mut self,
         mut item: impl FnMut(&mut Self, usize) -> Result<(), E>,
     ) -> Result<usize, E> {
@@ -119,7 +120,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    pub(super) fn text(&mut self) -> Result<Text<'a>, Fault> {
+    pub(crate) fn text(&mut self) -> Result<Text<'a>, Fault> {
         self.expect(b'"')?;
         let begin = self.at;
         let mut escaped = false;
@@ -151,7 +152,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number as it is written.
-    pub(super) fn number(&mut self) -> Result<&'a [u8], Fault> {
+    pub(crate) fn number(&mut self) -> Result<&'a [u8], Fault> {
         self.kind()?;
         let start = self.at;
         self.bump(b'-');
@@ -168,23 +169,28 @@ impl<'a> Scanner<'a> {
         Ok(self.bytes.get(start..self.at).unwrap_or_default())
     }
 
-    pub(super) fn boolean(&mut self) -> Result<bool, Fault> {
+    pub(crate) fn boolean(&mut self) -> Result<bool, Fault> {
         let value = self.peek() == Some(b't');
         self.word(if value { b"true" } else { b"false" })?;
         Ok(value)
     }
 
-    pub(super) fn null(&mut self) -> Result<(), Fault> {
+    pub(crate) fn null(&mut self) -> Result<(), Fault> {
         self.word(b"null")
     }
 
+    /// What stands at a span that was read.
+    pub(crate) fn slice(&self, span: Span) -> &'a [u8] {
+        self.bytes.get(span.start..span.end).unwrap_or_default()
+    }
+
     /// How many bytes were read; the start of a value right after [`Self::kind`].
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// Nothing but white space is left.
-    pub(super) fn finish(&mut self) -> Result<(), Fault> {
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(self.syntax()),
@@ -304,7 +310,7 @@ impl<'a> Scanner<'a> {
 
 impl<'a> Text<'a> {
     /// What the string says; `None` for half of a surrogate pair, which no text can hold.
-    pub(super) fn decode(&self) -> Option<Cow<'a, str>> {
+    pub(crate) fn decode(&self) -> Option<Cow<'a, str>> {
         if self.escaped {
             serde_json::from_slice(self.quoted).ok().map(Cow::Owned)
         } else {
@@ -315,7 +321,7 @@ impl<'a> Text<'a> {
 
 impl Kind {
     /// In OpenAI's words: "expected a string, but got {} instead".
-    pub(super) fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Object => "an object",
             Self::Array => "an array",

@@ -10,7 +10,7 @@ pub fn missing(field: &'static str) -> Error {
     missing_at(field.into())
 }
 
-pub(super) fn not_an_object(kind: Kind) -> Error {
+pub(crate) fn not_an_object(kind: Kind) -> Error {
     let message = format!(
         "We could not parse the JSON body of your request: it must be an object, but is {}.",
         kind.words()
@@ -18,13 +18,13 @@ pub(super) fn not_an_object(kind: Kind) -> Error {
     Error::new(ErrorKind::InvalidRequest, message).code("invalid_json")
 }
 
-pub(super) fn missing_at(field: Cow<'static, str>) -> Error {
+pub(crate) fn missing_at(field: Cow<'static, str>) -> Error {
     Error::new(ErrorKind::InvalidRequest, format!("Missing required parameter: '{field}'."))
         .param(field)
         .code("missing_field")
 }
 
-pub(super) fn invalid_type(
+pub(crate) fn invalid_type(
     field: impl Into<Cow<'static, str>>,
     expected: &str,
     kind: Kind,
@@ -39,13 +39,15 @@ pub(super) fn invalid_type(
     .code("invalid_type")
 }
 
-pub(super) fn invalid_value(field: &'static str, rule: &str) -> Error {
+pub(crate) fn invalid_value(field: impl Into<Cow<'static, str>>, rule: &str) -> Error {
+    let field = field.into();
     Error::new(ErrorKind::InvalidRequest, format!("Invalid value for '{field}': {rule}."))
         .param(field)
         .code("invalid_value")
 }
 
-pub(super) fn twice(field: &'static str) -> Error {
+pub(crate) fn twice(field: impl Into<Cow<'static, str>>) -> Error {
+    let field = field.into();
     Error::new(ErrorKind::InvalidRequest, format!("Duplicate parameter: '{field}'."))
         .param(field)
         .code("duplicate_field")

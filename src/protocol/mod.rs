@@ -13,6 +13,7 @@ pub mod skim;
 pub mod sse;
 pub mod stream;
 pub mod usage;
+pub mod wire;
 
 use std::borrow::Cow;
 
