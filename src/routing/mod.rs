@@ -185,6 +185,23 @@ impl Table {
         self.default_model.as_deref()
     }
 
+    /// Everything a caller can ask for, with what stands behind it: each name, and each model of a
+    /// provider as `provider/model`. For checks of a configuration.
+    pub fn reachable<'a>(
+        &'a self,
+    ) -> impl Iterator<Item = (Pattern, impl Iterator<Item = &'a Target>)> {
+        let whole = self.names.all().map(|name| (name.name.clone(), name));
+        let prefixed = self.providers.iter().flat_map(|served| {
+            served.names.all().map(|name| {
+                let full = format!("{}/{}", served.provider.name, name.name.as_str());
+                (Pattern::new(full), name)
+            })
+        });
+        whole.chain(prefixed).map(|(pattern, name): (_, &'a Name)| {
+            (pattern, name.choices.iter().map(|choice| &*choice.target))
+        })
+    }
+
     /// Every target, for metrics that are defined once.
     pub fn targets(&self) -> &[Arc<Target>] {
         &self.targets

@@ -39,10 +39,32 @@ impl Pattern {
         true
     }
 
-    /// Sorts the wildcard that says most first, so that the first match is the longest.
+    /// Whether some name matches both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (Some((head, _)), Some((other_head, _))) =
+            (self.0.split_once('*'), other.0.split_once('*'))
+        else {
+            return self.matches(&other.0) || other.matches(&self.0);
+        };
+        // Between its ends each takes anything, also what the other needs there.
+        let tails = (self.0.rsplit('*').next(), other.0.rsplit('*').next());
+        let (tail, other_tail) = (tails.0.unwrap_or_default(), tails.1.unwrap_or_default());
+        (head.starts_with(other_head) || other_head.starts_with(head))
+            && (tail.ends_with(other_tail) || other_tail.ends_with(tail))
+    }
+
+    /// Whether every name that matches `other` matches this: a star of `other` can only be met by
+    /// one of this.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
+
+    /// Sorts the wildcard that says most first, so that the first match is the longest. Of two of
+    /// equal length one may cover the other, but not if it has fewer stars: no wildcard is out of
+    /// reach behind another.
     pub fn precedence(&self) -> impl Ord + use<'_> {
-        let literal = self.0.bytes().filter(|b| *b != b'*').count();
-        (Reverse(literal), self.as_str())
+        let stars = self.0.bytes().filter(|b| *b == b'*').count();
+        (Reverse(self.0.len() - stars), stars, self.as_str())
     }
 }
 
@@ -112,7 +134,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn two_wildcards_overlap_if_a_name_matches_both() {
+        for (a, b, expected) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-4o", "gpt-4", false),
+            ("gpt-*", "gpt-4o", true),
+            ("gpt-*", "claude", false),
+            ("gpt-*", "*-mini", true),
+            ("gpt-*", "gpt-4*", true),
+            ("gpt-*", "claude-*", false),
+            ("*-mini", "*-max", false),
+            ("ab*", "*b*c", true),
+        ] {
+            let (a, b) = (Pattern::new(a), Pattern::new(b));
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (expected, expected), "{a:?} {b:?}");
+        }
+    }
+
+    /// Every name of up to six letters, one of which is in no pattern.
+    fn names() -> Vec<String> {
+        let mut names = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..6 {
+            let longer: Vec<_> = names[from..]
+                .iter()
+                .flat_map(|n| ["a", "b", "c"].map(|x| format!("{n}{x}")))
+                .collect();
+            from = names.len();
+            names.extend(longer);
+        }
+        names
+    }
+
     proptest! {
+        #[test]
+        fn overlap_cover_and_precedence_say_what_they_mean(
+            a in "[ab]{0,2}(\\*[ab]{1,2}){0,1}\\*?", b in "[ab]{0,2}(\\*[ab]{1,2}){0,1}\\*?",
+        ) {
+            let (a, b) = (Pattern::new(a), Pattern::new(b));
+            let names = names();
+            let both = names.iter().any(|name| a.matches(name) && b.matches(name));
+            prop_assert_eq!(a.overlaps(&b), both);
+            let all = names.iter().all(|name| a.matches(name) || !b.matches(name));
+            prop_assert_eq!(a.covers(&b), all);
+            if a != b && a.is_wildcard() && b.is_wildcard() && all {
+                prop_assert!(b.precedence() < a.precedence());
+            }
+        }
+
         #[test]
         fn matches_as_the_definition_does(pattern in "[ab*]{0,7}", name in "[ab]{0,9}") {
             prop_assert_eq!(

@@ -207,6 +207,27 @@ fn a_mapping_lists_all_targets_by_priority() {
 }
 
 #[test]
+fn everything_reachable_is_reached_by_asking_for_it() {
+    let table = table();
+    let all: Vec<_> = table.reachable().map(|(name, targets)| (name, targets.count())).collect();
+    let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+    for expected in ["fast", "claude-*", "gpt-4*", "openai/gpt-4*", "openrouter/meta/llama"] {
+        assert!(names.contains(&expected), "{expected} of {names:?}");
+    }
+    for (name, targets) in &all {
+        assert_eq!(table.mapping(name.as_str()).count(), *targets, "{name:?}");
+    }
+}
+
+#[test]
+fn a_wildcard_with_fewer_stars_comes_before_one_that_covers_it() {
+    let models = vec![model("*mini*"), model("mini*")];
+    let table = Table::new(vec![provider("p", 0, models)], vec![], &Attempts::default(), None);
+    let label = |asked| table.resolve(asked, Capabilities::NONE, &mut never).unwrap().label();
+    assert_eq!((label("mini-1"), label("a-mini")), ("mini*", "*mini*"));
+}
+
+#[test]
 fn weights_are_met_over_many_draws() {
     let table = table();
     let mut state = 1u64;

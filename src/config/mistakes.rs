@@ -1,0 +1,114 @@
+//! What is wrong with a configuration.
+
+use std::fmt;
+
+/// Everything that is wrong with one configuration, at least one thing, in the order of its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+/// One line: where it is, what stands there and what was expected. Never a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {text}")]
+pub struct Mistake {
+    path: Box<str>,
+    text: Box<str>,
+}
+
+impl Mistakes {
+    /// `None` if there are none.
+    pub(super) fn new(all: Vec<Mistake>) -> Option<Self> {
+        (!all.is_empty()).then_some(Self(all))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, mistake)| write!(f, "{}{mistake}", if i > 0 { "\n" } else { "" }))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+impl Mistake {
+    pub(super) fn new(path: &str, text: String) -> Self {
+        let path = if path.is_empty() { ROOT } else { path };
+        Self { path: path.into(), text: text.into() }
+    }
+
+    /// `providers.openai.models[1].price.input`
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// The word of `known` that was probably meant.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    let close = known.into_iter().filter(|other| other.len().abs_diff(word.len()) <= allowed);
+    let measured = close.map(|other| (distance(word, other), other));
+    measured.filter(|(distance, _)| *distance <= allowed).min().map(|(_, other)| other)
+}
+
+/// Insertions, deletions and replacements of characters that lead from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut cells = row.iter_mut();
+        if let Some(first) = cells.next() {
+            *first = left;
+        }
+        for (cell, to) in cells.zip(b.chars()) {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The path of the whole.
+const ROOT: &str = "configuration";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_is_the_number_of_edits() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("limts", "limits", 1),
+            ("éa", "ea", 1),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(distance(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn only_a_close_word_is_proposed() {
+        let known = ["cache", "limits", "limiter", "default_model"];
+        for (word, expected) in [
+            ("limts", Some("limits")),
+            ("defaultmodel", Some("default_model")),
+            ("Cache", Some("cache")),
+            ("consumers", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known), expected, "{word}");
+        }
+    }
+}
