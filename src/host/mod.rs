@@ -12,10 +12,12 @@ pub mod contract;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 mod pairs;
+mod rfc3339;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;
 
 pub use pairs::Pairs;
+pub use rfc3339::Rfc3339;
 
 /// All roles together. Code that needs one or two of them asks for those.
 pub trait Host:

@@ -158,6 +158,11 @@ impl Rule {
         })
     }
 
+    /// Whether callers that differ in `part` have debts of their own.
+    pub fn counts_by(&self, part: KeyPart) -> bool {
+        self.key.contains(&part)
+    }
+
     pub(super) fn applies(&self, subject: &Subject<'_>) -> bool {
         let listed = |name: &str| self.consumers.iter().any(|consumer| **consumer == *name);
         (self.consumers.is_empty() || subject.consumer.is_some_and(listed))

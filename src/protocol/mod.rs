@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 pub mod edit;
+pub mod failure;
 mod json;
 mod mistake;
 pub mod models;

@@ -13,6 +13,7 @@ pub use crate::protocol::json::MAX_DEPTH;
 use crate::protocol::json::{Kind, Scanner};
 pub use crate::protocol::mistake::missing;
 use crate::protocol::mistake::{invalid_value, not_an_object};
+use crate::protocol::multipart;
 use reader::Reader;
 
 /// The longest model name, in bytes of its text.
@@ -99,6 +100,20 @@ impl<'a> Probe<'a> {
             needs: reader.needs,
             media: reader.media,
             open,
+        })
+    }
+
+    /// A form's body: of it only the model is read.
+    pub fn read_form(body: &'a [u8], boundary: &[u8]) -> Result<Self, Error> {
+        Ok(Self {
+            model: multipart::model(body, boundary)?,
+            stream: false,
+            stream_options: StreamOptions::Absent,
+            max_output_tokens: None,
+            choices: 1,
+            needs: Needs::default(),
+            media: Media { parts: 1, bytes: body.len() },
+            open: Open { at: 0, empty: true },
         })
     }
 
