@@ -145,8 +145,10 @@ mod tests {
             bytes: 7,
         };
         log_request(&host, &request);
-        let [(Level::Info, line)] = host.log_lines().try_into().unwrap() else { panic!() };
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let lines = host.log_lines();
+        let (level, line) = &lines[0];
+        assert_eq!((lines.len(), *level), (1, Level::Info));
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(
             value,
             serde_json::json!({"time": "1970-01-01T00:00:00.001Z", "event": "request",

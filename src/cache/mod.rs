@@ -1,7 +1,6 @@
 //! The response cache: who may share an answer, where it lies in shared data, and in which form.
 
 pub mod canonical;
-pub mod convert;
 pub mod flight;
 mod index;
 pub mod key;

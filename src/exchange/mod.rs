@@ -1,1 +1,262 @@
-//! The gateway role: one request of a client from its headers to its last byte.
+//! The gateway role: one exchange between a client and whichever provider answers.
+//!
+//! [`State::step`] takes an exchange from event to event. A state owns what is valid in it, and each
+//! event consumes it: [`request`] admits and routes, [`response`] relays, [`failure`] turns what
+//! others say into the caller's dialect, [`answer`] says what the gateway itself has to say, and
+//! [`settle`] ends every exchange, however it ended.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::error::{Dialect, Kind};
+use crate::handoff;
+use crate::host::{Event, Flow, Host, Timestamp};
+use crate::identity::{ConsumerId, RequestId};
+use crate::limit::{Reservation, Standings};
+use crate::protocol::Operation;
+use crate::protocol::usage::{Quality, Usage};
+use crate::routing::Target;
+
+mod answer;
+mod failure;
+mod limits;
+mod request;
+mod response;
+mod service;
+mod settle;
+
+use response::Relaying;
+pub use service::{Fault, Service};
+
+/// Where one exchange stands.
+#[derive(Default)]
+pub enum State {
+    #[default]
+    Start,
+    /// No LLM call: nothing is looked at.
+    Passing,
+    /// The body of a call is awaited.
+    Reading(Box<Reading>),
+    /// A provider has the request.
+    Waiting(Box<Routed>),
+    /// The answer is an error; its body is awaited, to be told in the caller's dialect.
+    Failing(Box<Failing>),
+    /// The answer passes.
+    Relaying(Box<Relaying>),
+    /// The answer is written, by the gateway or in its words; it comes by, and then the log.
+    Answered(Box<Ended>),
+}
+
+/// Who asks for what.
+#[derive(Debug)]
+pub struct Call {
+    id: RequestId,
+    operation: Operation,
+    dialect: Dialect,
+    consumer: Option<ConsumerId>,
+    client_ip: Option<IpAddr>,
+    started: Timestamp,
+    /// What this filter spent of it.
+    spent: Spent,
+    /// What limits leave the caller, for the answer's headers.
+    standings: Standings,
+}
+
+/// Nanoseconds of the filter's own work.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    request: u64,
+    response: u64,
+}
+
+/// A call whose headers are read.
+#[derive(Debug)]
+pub struct Reading {
+    call: Call,
+    /// The boundary, where the body is a form.
+    form: Option<Box<[u8]>>,
+}
+
+/// A call that was sent on.
+#[derive(Debug)]
+pub struct Routed {
+    call: Call,
+    /// The model as the caller named it.
+    asked: Box<str>,
+    /// What may be tried, in order.
+    hops: Box<[Hop]>,
+    stream: bool,
+    /// The caller itself asked for the usage at the end of a stream.
+    asked_for_usage: bool,
+    /// Input tokens by the length of the request, for providers that report none.
+    estimated_input: u64,
+    /// What was taken from the limits until the truth is known.
+    reservation: Option<Reservation>,
+}
+
+/// One attempt.
+#[derive(Debug)]
+struct Hop {
+    target: Arc<Target>,
+    /// What the provider calls the model.
+    model: Box<str>,
+}
+
+/// An error answer of a provider whose body is awaited.
+#[derive(Debug)]
+pub struct Failing {
+    routed: Routed,
+    status: u16,
+}
+
+/// What is known when everything has been said.
+#[derive(Debug)]
+pub struct Ended {
+    call: Call,
+    asked: Option<Box<str>>,
+    served: Option<Served>,
+    /// What the caller got; 0 if it left before.
+    status: u16,
+    error: Option<Problem>,
+    usage: Option<(Usage, Quality)>,
+    /// Of a stream.
+    first_token: Option<Timestamp>,
+}
+
+/// Who answered, or was last asked to.
+#[derive(Debug)]
+struct Served {
+    /// The attempts that were made, at least one.
+    tried: Box<[Hop]>,
+    reservation: Option<Reservation>,
+}
+
+/// What went wrong, for logs and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    kind: Kind,
+    code: &'static str,
+    param: Option<Box<str>>,
+}
+
+impl State {
+    #[must_use]
+    pub fn step(self, service: &Service, event: Event, host: &impl Host) -> (Self, Flow) {
+        // What needs no time of ours is not timed.
+        if let Self::Passing = self {
+            return (self, Flow::Continue);
+        }
+        let began = host.now();
+        if event == Event::Log {
+            settle::settle(self, service, began, host);
+            return (Self::Passing, Flow::Continue);
+        }
+        let (mut state, flow) = self.advance(service, event, began, host);
+        if let Some(call) = state.call_mut() {
+            call.spent.add(event, began, host.now());
+        }
+        (state, flow)
+    }
+
+    fn advance(
+        self,
+        service: &Service,
+        event: Event,
+        now: Timestamp,
+        host: &impl Host,
+    ) -> (Self, Flow) {
+        match (self, event) {
+            (Self::Start, Event::RequestHeaders { end }) => {
+                request::headers(service, end, now, host)
+            }
+            (Self::Reading(reading), Event::RequestBody { size, end: false }) => {
+                request::more(reading, service, size, host)
+            }
+            (
+                Self::Reading(reading),
+                Event::RequestBody { end: true, .. } | Event::RequestTrailers,
+            ) => request::body(*reading, service, now, host),
+            // Envoy answers itself before the body is there.
+            (Self::Reading(reading), Event::ResponseHeaders { .. }) => {
+                failure::unread(reading.call, host)
+            }
+            (Self::Waiting(routed), Event::ResponseHeaders { end }) => {
+                response::headers(*routed, service, end, now, host)
+            }
+            (Self::Relaying(relaying), Event::ResponseBody { size, end }) => {
+                response::body(relaying, size, end, now, host)
+            }
+            (Self::Relaying(relaying), Event::ResponseTrailers) => response::trailers(relaying),
+            (Self::Failing(failing), Event::ResponseBody { size, end: false }) => {
+                failure::more(failing, size, host)
+            }
+            (
+                Self::Failing(failing),
+                Event::ResponseBody { end: true, .. } | Event::ResponseTrailers,
+            ) => failure::body(*failing, host),
+            (state, _) => (state, Flow::Continue),
+        }
+    }
+
+    fn call_mut(&mut self) -> Option<&mut Call> {
+        match self {
+            Self::Start | Self::Passing => None,
+            Self::Reading(reading) => Some(&mut reading.call),
+            Self::Waiting(routed) => Some(&mut routed.call),
+            Self::Failing(failing) => Some(&mut failing.routed.call),
+            Self::Relaying(relaying) => Some(&mut relaying.routed.call),
+            Self::Answered(ended) => Some(&mut ended.call),
+        }
+    }
+}
+
+impl Routed {
+    /// The attempts that were made: all but those that are left.
+    fn served(self, host: &impl Host) -> (Call, Box<str>, Served) {
+        let mut tried = self.hops.into_vec();
+        // Only a chain has to be asked.
+        if tried.len() > 1 {
+            let left = handoff::Left::read(host).map_or(0, |left| left.steps().count());
+            tried.truncate(tried.len().saturating_sub(left).max(1));
+        }
+        let served = Served { tried: tried.into(), reservation: self.reservation };
+        (self.call, self.asked, served)
+    }
+}
+
+impl Served {
+    fn last(&self) -> Option<&Hop> {
+        self.tried.last()
+    }
+
+    fn target(&self) -> Option<&Target> {
+        self.last().map(|hop| &*hop.target)
+    }
+}
+
+impl Ended {
+    /// A call that ends without an answer, or with one that the caller adds.
+    fn of(call: Call) -> Self {
+        Self {
+            asked: None,
+            served: None,
+            status: 0,
+            error: None,
+            usage: None,
+            first_token: None,
+            call,
+        }
+    }
+}
+
+impl Spent {
+    fn add(&mut self, event: Event, began: Timestamp, now: Timestamp) {
+        let phase = match event {
+            Event::RequestHeaders { .. } | Event::RequestBody { .. } | Event::RequestTrailers => {
+                &mut self.request
+            }
+            _ => &mut self.response,
+        };
+        *phase = phase.saturating_add(now.0.saturating_sub(began.0));
+    }
+}

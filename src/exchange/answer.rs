@@ -1,0 +1,81 @@
+//! What the gateway answers itself: refusals and model lists.
+
+use super::{Call, Ended, Problem, Service, State, limits};
+use crate::error::{Error, Retry};
+use crate::host::{Flow, Host, SafeValue};
+use crate::protocol::models::{self, ModelInfo};
+use crate::protocol::{Endpoint, decode_id};
+use crate::routing::{Listed, Refusal};
+
+/// Ends a call with an error in the caller's dialect.
+pub(super) fn refuse(
+    call: Call,
+    asked: Option<Box<str>>,
+    error: &Error,
+    host: &impl Host,
+) -> (State, Flow) {
+    send(&call, error, host);
+    let (status, error) = (error.status(), Some(Problem::from(error)));
+    let ended = Ended { asked, status, error, ..Ended::of(call) };
+    (State::Answered(Box::new(ended)), Flow::Pause)
+}
+
+/// The error as a reply of the gateway's own.
+pub(super) fn send(call: &Call, error: &Error, host: &impl Host) {
+    let details = format!("llm_{}", error.kind.row().label);
+    let body = error.body(call.dialect, call.id.as_str());
+    reply(call, error.status(), &details, error.retry, &body, host);
+}
+
+/// The model list, or one model of it.
+pub(super) fn models(
+    call: Call,
+    endpoint: Endpoint<'_>,
+    service: &Service,
+    host: &impl Host,
+) -> (State, Flow) {
+    let allow = service.config.auth.allow(call.consumer);
+    let routing = &service.config.routing;
+    let info = |listed: Listed<'_>| ModelInfo {
+        id: listed.id.to_owned().into(),
+        owned_by: listed.owned_by.to_owned().into(),
+    };
+    let body = match endpoint {
+        Endpoint::Model(id) => {
+            let id = decode_id(id).unwrap_or_default();
+            match routing.model(&id, allow) {
+                Some(listed) => info(listed).render(call.dialect),
+                None => {
+                    let unknown = Error::from(Refusal::Unknown { asked: &id });
+                    return refuse(call, None, &unknown, host);
+                }
+            }
+        }
+        _ => models::render(call.dialect, routing.models(allow).map(info)),
+    };
+    reply(&call, 200, "llm_models", Retry::Unspecified, &body, host);
+    let ended = Ended { status: 200, ..Ended::of(call) };
+    (State::Answered(Box::new(ended)), Flow::Pause)
+}
+
+fn reply(call: &Call, status: u16, details: &str, retry: Retry, body: &[u8], host: &impl Host) {
+    let mut rate = limits::rate_headers(call, host.now());
+    rate.retry(retry);
+    let mut headers = vec![("content-type", SafeValue::literal("application/json"))];
+    let id = SafeValue::new(call.id.as_str().as_bytes());
+    headers.extend(id.map(|id| ("x-request-id", id)));
+    headers.extend(rate.iter());
+    if let Err(refused) = host.reply(status, details, &headers, body) {
+        host.log(log::Level::Error, &format!("reply: {refused}"));
+    }
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        Self {
+            kind: error.kind,
+            code: error.code.unwrap_or(error.kind.row().code),
+            param: error.param.as_deref().map(Into::into),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Answers that are errors: Envoy's own, other filters', and the providers'. Each reaches the caller
+//! in the caller's dialect, with its meaning; what a provider says of its own failures does not.
+
+use super::response::{Ending, Relaying};
+use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer};
+use crate::error::{Error, Kind, Retry};
+use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Status};
+use crate::protocol::failure::Told;
+
+/// An answer with an error status.
+pub(super) fn headers(
+    routed: Routed,
+    service: &Service,
+    status: u16,
+    headers: &Pairs,
+    end: bool,
+    host: &impl Host,
+) -> (State, Flow) {
+    let details = host.property(&["response", "code_details"]).unwrap_or_default();
+    if details != b"via_upstream" {
+        return match of_envoy(&details, status) {
+            Some(error) => replace(routed, &error, host),
+            None => pass(routed, status),
+        };
+    }
+    let hides_credentials = service.config.auth.hides_credentials();
+    if let Some(hidden) = hidden(status, retry(headers), hides_credentials) {
+        return replace(routed, &hidden, host);
+    }
+    if end {
+        let error = Error::new(kind(status), NO_DETAILS);
+        return replace(routed, &Error { retry: retry(headers), ..error }, host);
+    }
+    (State::Failing(Box::new(Failing { routed, status })), Flow::Pause)
+}
+
+/// A part of an error's body came.
+pub(super) fn more(failing: Box<Failing>, size: usize, host: &impl Host) -> (State, Flow) {
+    if size > MAX_ERROR_BYTES {
+        let Failing { routed, status } = *failing;
+        return replace(routed, &Error::new(kind(status), NO_DETAILS), host);
+    }
+    (State::Failing(failing), Flow::Pause)
+}
+
+/// An error's body is whole: it stays if the caller's SDK can read it.
+pub(super) fn body(failing: Failing, host: &impl Host) -> (State, Flow) {
+    let Failing { routed, status } = failing;
+    let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR_BYTES).unwrap_or_default();
+    let told = Told::read(&body);
+    let error = match &told {
+        Some(told) => Error::new(kind(status), told.message.clone().into_owned()),
+        None => Error::new(kind(status), NO_DETAILS),
+    };
+    let dialect = routed.call.dialect;
+    if !told.is_some_and(|told| told.speaks(dialect)) {
+        let told = error.body(dialect, routed.call.id.as_str());
+        if let Err(refused) = rewrite(&told, host) {
+            host.log(log::Level::Error, &format!("error body: {refused}"));
+        }
+    }
+    (ended(routed, status, &error, host), Flow::Continue)
+}
+
+/// Envoy answered before the request was read.
+pub(super) fn unread(call: Call, host: &impl Host) -> (State, Flow) {
+    let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
+    let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+    let details = host.property(&["response", "code_details"]).unwrap_or_default();
+    match of_envoy(&details, status) {
+        Some(error) => answer::refuse(call, None, &error, host),
+        None => (State::Answered(Box::new(Ended { status, ..Ended::of(call) })), Flow::Continue),
+    }
+}
+
+/// The request could not be sent on.
+pub(super) fn lost(routed: Routed, host: &impl Host) -> (State, Flow) {
+    let error = Error::new(Kind::ServiceUnavailable, "The request could not be sent on.");
+    replace(routed, &error, host)
+}
+
+/// Answers with an error of the gateway's own in place of what came.
+fn replace(routed: Routed, error: &Error, host: &impl Host) -> (State, Flow) {
+    answer::send(&routed.call, error, host);
+    (ended(routed, error.status(), error, host), Flow::Pause)
+}
+
+/// An answer of another filter that is nobody's error: a redirect to log in, say.
+fn pass(routed: Routed, status: u16) -> (State, Flow) {
+    (State::Relaying(Box::new(Relaying::opaque(routed, status, Ending::Open))), Flow::Continue)
+}
+
+fn ended(routed: Routed, status: u16, error: &Error, host: &impl Host) -> State {
+    let (call, asked, served) = routed.served(host);
+    State::Answered(Box::new(Ended {
+        asked: Some(asked),
+        served: Some(served),
+        status,
+        error: Some(Problem::from(error)),
+        ..Ended::of(call)
+    }))
+}
+
+fn rewrite(body: &[u8], host: &impl Host) -> Result<(), Status> {
+    host.splice_body(Buffer::ResponseBody, 0, usize::MAX, body)?;
+    let json = SafeValue::literal("application/json");
+    host.set_header(Map::ResponseHeaders, "content-type", json)?;
+    let length = body.len().to_string();
+    match SafeValue::new(length.as_bytes()) {
+        Some(length) => host.set_header(Map::ResponseHeaders, "content-length", length),
+        None => Err(Status::BadArgument),
+    }
+}
+
+/// What Envoy, or a filter behind this one, means by an answer of its own.
+fn of_envoy(details: &[u8], status: u16) -> Option<Error> {
+    let says = |part: &[u8]| details.windows(part.len()).any(|window| window == part);
+    let error = |kind, message: &'static str| Some(Error::new(kind, message));
+    let unavailable = |message: &'static str| {
+        let error = Error::new(Kind::ServiceUnavailable, message);
+        Some(error.retry(Retry::AfterMillis(RETRY_MILLIS)))
+    };
+    if says(b"request_payload_too_large") {
+        return error(Kind::RequestTooLarge, "The request is larger than this gateway takes.");
+    }
+    if says(b"response_payload_too_large") {
+        return error(Kind::Provider, "The provider's answer is larger than this gateway takes.");
+    }
+    if says(b"cluster_not_found") || says(b"no_healthy_upstream") {
+        return unavailable("No provider for this model is available now.");
+    }
+    if says(b"timeout") {
+        return error(Kind::Timeout, "The provider did not answer in time.");
+    }
+    match status {
+        401 => error(Kind::Authentication, "This request is not authenticated."),
+        403 => error(Kind::PermissionDenied, "This request is not allowed."),
+        408 | 504 => error(Kind::Timeout, "The provider did not answer in time."),
+        413 => error(Kind::RequestTooLarge, "The request is larger than this gateway takes."),
+        429 => error(Kind::RequestLimit, "Too many requests. Please try again later."),
+        503 => unavailable("The provider could not be reached."),
+        500.. => error(Kind::Provider, "The provider's answer could not be passed on."),
+        _ => None,
+    }
+}
+
+/// Failures of the provider's own, of which the caller learns the kind and nothing else. Where
+/// callers have keys of the gateway's, one that the provider refuses is not theirs.
+fn hidden(status: u16, retry: Retry, hides_credentials: bool) -> Option<Error> {
+    let (kind, message) = match status {
+        401..=403 if hides_credentials => {
+            (Kind::Provider, "The provider refused the gateway's own credentials.")
+        }
+        408 | 504 => (Kind::Timeout, "The provider did not answer in time."),
+        503 | 529 => (Kind::ServiceUnavailable, "The provider is overloaded or unavailable."),
+        500.. => (Kind::Provider, "The provider failed to answer."),
+        _ => return None,
+    };
+    let retry = match (kind, retry) {
+        (Kind::ServiceUnavailable, Retry::Unspecified) => Retry::AfterMillis(RETRY_MILLIS),
+        (_, retry) => retry,
+    };
+    Some(Error::new(kind, message).retry(retry))
+}
+
+/// The kind of a provider's refusal, whose status stays.
+fn kind(status: u16) -> Kind {
+    match status {
+        401 => Kind::Authentication,
+        402 | 403 => Kind::PermissionDenied,
+        404 => Kind::ModelNotFound,
+        408 => Kind::Timeout,
+        413 => Kind::RequestTooLarge,
+        429 => Kind::RequestLimit,
+        500.. => Kind::Provider,
+        _ => Kind::InvalidRequest,
+    }
+}
+
+/// What the provider said about trying again, in whole seconds or, as OpenAI does, milliseconds.
+fn retry(headers: &Pairs) -> Retry {
+    let number = |name| headers.text(name).and_then(|value| value.trim().parse::<u64>().ok());
+    let millis = number("retry-after-ms");
+    let seconds = || number("retry-after").map(|seconds| seconds.saturating_mul(1000));
+    millis.or_else(seconds).map_or(Retry::Unspecified, Retry::AfterMillis)
+}
+
+/// A longer error is no message for people.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// A moment in which a provider may recover or another host be found.
+const RETRY_MILLIS: u64 = 1000;
+
+const NO_DETAILS: &str = "The provider refused the request without saying why.";

@@ -1,0 +1,135 @@
+//! What a request takes from the limits before it goes on, and what it gives back.
+
+use super::{Call, Service};
+use crate::error::Error;
+use crate::host::{Host, Map, Timestamp};
+use crate::limit::headers::RateHeaders;
+use crate::limit::{Notes, Refused, Reservation, Spend, Subject, Ticket};
+use crate::protocol::Operation;
+use crate::protocol::probe::Probe;
+use crate::protocol::usage::Usage;
+use crate::routing::{Entry, Target};
+
+/// What a call asks for, as far as limits care.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    /// The name as it was asked for.
+    pub(super) model: &'a str,
+    pub(super) first: Entry<'a>,
+    /// What it may use at most.
+    pub(super) estimate: Usage,
+}
+
+/// The request counts.
+pub(super) fn admit(
+    call: &mut Call,
+    ask: &Ask<'_>,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> Result<Option<Ticket>, Error> {
+    let Some(limiter) = &service.limiter else { return Ok(None) };
+    match limiter.admit_request(host, &subject(call, ask, service), now) {
+        Ok(ticket) => {
+            count(ticket.notes(), service, host);
+            call.standings = ticket.standings();
+            Ok(Some(ticket))
+        }
+        Err(refused) => Err(refusal(call, ask, &refused, service, host)),
+    }
+}
+
+/// It is going to spend this much, as far as its body tells.
+pub(super) fn reserve(
+    call: &mut Call,
+    ticket: Ticket,
+    ask: &Ask<'_>,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> Result<Option<Reservation>, Error> {
+    let Some(limiter) = &service.limiter else { return Ok(None) };
+    let estimate = spend(Some(ask.first.target), &ask.estimate);
+    match ticket.reserve(limiter, host, &subject(call, ask, service), estimate, now) {
+        Ok(reservation) => {
+            count(reservation.notes(), service, host);
+            call.standings = reservation.standings();
+            Ok(Some(reservation))
+        }
+        Err(refused) => Err(refusal(call, ask, &refused, service, host)),
+    }
+}
+
+/// What a request may use at most: all of its text as input, and the longest answer that it allows
+/// or, where it sets no bound, the configured one.
+pub(super) fn estimate(call: &Call, probe: &Probe<'_>, input: u64, service: &Service) -> Usage {
+    let output = match call.operation {
+        Operation::Embedding | Operation::OllamaEmbed | Operation::Models => 0,
+        _ => probe.max_output_tokens.unwrap_or(service.config.limiter.default_output_tokens),
+    };
+    Usage { input, output: output.saturating_mul(probe.choices), ..Usage::default() }
+}
+
+/// Puts what was used in the place of what was reserved; nothing, where the provider refused.
+pub(super) fn settle(
+    reservation: Reservation,
+    used: Option<&Usage>,
+    target: Option<&Target>,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) {
+    let notes = match used {
+        Some(used) => reservation.settle(host, spend(target, used), now),
+        None => reservation.release(host, now),
+    };
+    count(&notes, service, host);
+}
+
+/// What limits leave the caller, on whatever answer it gets.
+pub(super) fn rate_headers(call: &Call, now: Timestamp) -> RateHeaders {
+    RateHeaders::new(&call.standings, call.dialect, now)
+}
+
+pub(super) fn write_rate_headers(call: &Call, now: Timestamp, host: &impl Host) {
+    for (name, value) in rate_headers(call, now).iter() {
+        if let Err(status) = host.set_header(Map::ResponseHeaders, name, value) {
+            host.log(log::Level::Error, &format!("{name}: {status}"));
+        }
+    }
+}
+
+fn refusal(
+    call: &mut Call,
+    ask: &Ask<'_>,
+    refused: &Refused,
+    service: &Service,
+    host: &impl Host,
+) -> Error {
+    count(&refused.notes, service, host);
+    call.standings = refused.standings;
+    refused.error(ask.model)
+}
+
+fn subject<'a>(call: &Call, ask: &Ask<'a>, service: &'a Service) -> Subject<'a> {
+    Subject {
+        consumer: service.consumer(call).map(|consumer| &*consumer.name),
+        client_ip: call.client_ip,
+        model: ask.model,
+        provider: &ask.first.target.provider.name,
+    }
+}
+
+/// A model without a price costs nothing.
+fn spend(target: Option<&Target>, usage: &Usage) -> Spend {
+    let price = target.and_then(|target| target.price);
+    let cost_microusd = price.map_or(0, |price| price.cost_microusd(usage));
+    Spend { tokens: usage.total(), cost_microusd }
+}
+
+fn count(notes: &Notes, service: &Service, host: &impl Host) {
+    for rule in &notes.refused {
+        service.metrics.rate_limited(host, *rule);
+    }
+    service.metrics.evictions(host, notes.evictions.into());
+}

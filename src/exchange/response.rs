@@ -1,0 +1,195 @@
+//! From the answer's headers to its end: it passes as it comes, and is read on the way.
+
+use super::{Routed, Service, State, failure, limits};
+use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
+use crate::protocol::Operation;
+use crate::protocol::stream::{End, Relay, Relayed};
+use crate::protocol::usage::{Meter, Quality, Usage};
+
+/// An answer on its way.
+pub struct Relaying {
+    pub(super) routed: Routed,
+    pub(super) status: u16,
+    reader: Reader,
+    pub(super) first_token: Option<Timestamp>,
+    pub(super) ending: Ending,
+}
+
+/// How far an answer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It goes on.
+    Open,
+    Complete,
+    /// The provider said in the middle of it that it failed.
+    Failed,
+    /// The provider's stream stopped before its end.
+    Cut,
+}
+
+enum Reader {
+    Stream(Box<Relay>),
+    Json(Box<Meter>),
+    /// Nothing that could be read: audio, images, answers of unknown calls.
+    Opaque,
+}
+
+/// The answer's headers came.
+pub(super) fn headers(
+    routed: Routed,
+    service: &Service,
+    end: bool,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
+    let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+    name_ids(&routed, &headers, host);
+    limits::write_rate_headers(&routed.call, now, host);
+    if status >= 400 {
+        return failure::headers(routed, service, status, &headers, end, host);
+    }
+    let reader = Reader::new(&routed, &headers);
+    if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
+        report(host.remove_header(Map::ResponseHeaders, b"content-length"), host);
+    }
+    let ending = if end { Ending::Complete } else { Ending::Open };
+    let first_token = end.then_some(now);
+    let relaying = Relaying { routed, status, reader, first_token, ending };
+    (State::Relaying(Box::new(relaying)), Flow::Continue)
+}
+
+/// The next bytes of the answer came.
+pub(super) fn body(
+    mut relaying: Box<Relaying>,
+    size: usize,
+    end: bool,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    let chunk = match (&relaying.reader, size) {
+        (Reader::Opaque, _) | (_, 0) => Vec::new(),
+        _ => host.body(Buffer::ResponseBody, 0, usize::MAX).unwrap_or_default(),
+    };
+    if let Some(changed) = relaying.read(&chunk, end, now) {
+        report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), host);
+    }
+    (State::Relaying(relaying), Flow::Continue)
+}
+
+/// The answer ended with trailers. Its last bytes are gone, so nothing can be appended to them.
+pub(super) fn trailers(mut relaying: Box<Relaying>) -> (State, Flow) {
+    relaying.finish();
+    (State::Relaying(relaying), Flow::Continue)
+}
+
+impl Relaying {
+    /// An answer that is not for this filter to read.
+    pub(super) fn opaque(routed: Routed, status: u16, ending: Ending) -> Self {
+        Self { routed, status, reader: Reader::Opaque, first_token: None, ending }
+    }
+
+    /// What is known of the usage by now.
+    pub(super) fn usage(&self) -> Option<(Usage, Quality)> {
+        let estimated_input = self.routed.estimated_input;
+        match &self.reader {
+            Reader::Stream(relay) => Some(relay.usage(estimated_input)),
+            Reader::Json(meter) => Some(meter.usage(estimated_input)),
+            Reader::Opaque => None,
+        }
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.reader, Reader::Stream(_))
+    }
+
+    /// Reads a chunk; returns what to pass on in its place if that differs.
+    fn read(&mut self, chunk: &[u8], end: bool, now: Timestamp) -> Option<Vec<u8>> {
+        let mut changed = None;
+        match &mut self.reader {
+            Reader::Stream(relay) => {
+                if let Relayed::Replaced(bytes) = relay.chunk(chunk) {
+                    changed = Some(bytes.to_vec());
+                }
+                if self.first_token.is_none() && relay.content_events() > 0 {
+                    self.first_token = Some(now);
+                }
+            }
+            Reader::Json(meter) => meter.chunk(chunk),
+            Reader::Opaque => {}
+        }
+        if !end {
+            return changed;
+        }
+        match self.finish() {
+            append if append.is_empty() => changed,
+            append => {
+                let mut all = changed.unwrap_or_else(|| chunk.to_vec());
+                all.extend(append);
+                Some(all)
+            }
+        }
+    }
+
+    /// Notes how the answer ended; returns what must be appended to it.
+    fn finish(&mut self) -> Vec<u8> {
+        let Reader::Stream(relay) = &mut self.reader else {
+            self.ending = Ending::Complete;
+            return Vec::new();
+        };
+        let (ending, append) = match relay.end(self.routed.call.id.as_str()) {
+            End::Complete { append } => (Ending::Complete, append),
+            End::Failed { append } => (Ending::Failed, append),
+            End::Cut { append } => (Ending::Cut, append),
+        };
+        self.ending = ending;
+        append
+    }
+}
+
+impl Reader {
+    fn new(routed: &Routed, headers: &Pairs) -> Self {
+        let operation = routed.call.operation;
+        let encoded = headers.get("content-encoding").is_some_and(|coding| coding != b"identity");
+        if encoded || matches!(operation, Operation::Other | Operation::Models) {
+            return Self::Opaque;
+        }
+        let kind = headers.get("content-type").unwrap_or_default();
+        if STREAMS.iter().any(|stream| is_type(kind, stream)) {
+            return match Relay::new(operation, routed.asked_for_usage) {
+                Some(relay) => Self::Stream(Box::new(relay)),
+                None => Self::Opaque,
+            };
+        }
+        Self::Json(Box::new(Meter::new(operation)))
+    }
+}
+
+/// Every answer names the request, and the provider's own name for it where there is one.
+fn name_ids(routed: &Routed, headers: &Pairs, host: &impl Host) {
+    let provider = PROVIDER_REQUEST_IDS.iter().find_map(|name| headers.get(name));
+    if let Some(id) = provider.and_then(SafeValue::new) {
+        report(host.set_header(Map::ResponseHeaders, "x-llm-provider-request-id", id), host);
+    }
+    if let Some(id) = SafeValue::new(routed.call.id.as_str().as_bytes()) {
+        report(host.set_header(Map::ResponseHeaders, "x-request-id", id), host);
+    }
+}
+
+fn is_type(header: &[u8], expected: &[u8]) -> bool {
+    let kind = header.split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(expected)
+}
+
+fn report(outcome: Result<(), crate::host::Status>, host: &impl Host) {
+    if let Err(status) = outcome {
+        host.log(log::Level::Error, &format!("answer: {status}"));
+    }
+}
+
+const STREAMS: [&[u8]; 3] =
+    [b"text/event-stream", b"application/x-ndjson", b"application/stream+json"];
+
+/// OpenAI's and most others', Anthropic's, AWS's and Azure's.
+const PROVIDER_REQUEST_IDS: [&str; 4] =
+    ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];

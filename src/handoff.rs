@@ -1,0 +1,109 @@
+//! What the two roles tell each other through filter state, which no client can reach.
+//!
+//! [`CLUSTER`] is what Envoy's route reads. [`CHAIN`] is there only where a failed attempt has
+//! somewhere else to go: a line for each attempt that is left, this one first. The gateway role
+//! writes it, the provider role of each attempt takes its line off, so what is left at the end tells
+//! how many attempts were made.
+
+use crate::host::{Properties, Status};
+
+/// The cluster of the next attempt.
+pub const CLUSTER: &str = "llm_cluster";
+/// The attempts that are left, the next one first.
+pub const CHAIN: &str = "llm_chain";
+/// What the first attempt changed of the request, as it was: see `attempt::original`.
+pub const ORIGINAL: &str = "llm_original";
+/// The header that names the cluster for routes that read no filter state.
+pub const CLUSTER_HEADER: &str = "x-llm-cluster";
+
+/// One attempt. No part holds a tab or a line end: configured names are checked for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    pub cluster: &'a str,
+    pub provider: &'a str,
+    /// What the provider calls the model.
+    pub model: &'a str,
+}
+
+impl<'a> Step<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let mut parts = line.split('\t');
+        let step = Self { cluster: parts.next()?, provider: parts.next()?, model: parts.next()? };
+        parts.next().is_none().then_some(step)
+    }
+}
+
+/// Writes the attempts of a request. One alone needs no chain.
+pub fn announce<'a>(
+    host: &impl Properties,
+    steps: impl Iterator<Item = Step<'a>> + Clone,
+) -> Result<(), Status> {
+    if let Some(first) = steps.clone().next() {
+        host.set_filter_state(CLUSTER, first.cluster.as_bytes())?;
+    }
+    if steps.clone().count() < 2 {
+        return Ok(());
+    }
+    let mut chain = String::new();
+    for Step { cluster, provider, model } in steps {
+        for part in [cluster, "\t", provider, "\t", model, "\n"] {
+            chain.push_str(part);
+        }
+    }
+    host.set_filter_state(CHAIN, chain.as_bytes())
+}
+
+/// The attempts that are left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left(String);
+
+impl Left {
+    /// `None` where the request never had more than one attempt to make.
+    pub fn read(host: &impl Properties) -> Option<Self> {
+        host.property(&[CHAIN]).ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(Self)
+    }
+
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        self.0.lines().filter_map(Step::read)
+    }
+
+    /// Takes this attempt's line off, and names the cluster of the one that follows.
+    pub fn advance(&self, host: &impl Properties) -> Result<(), Status> {
+        let rest = self.0.split_once('\n').map_or("", |(_, rest)| rest);
+        host.set_filter_state(CHAIN, rest.as_bytes())?;
+        match rest.lines().next().and_then(Step::read) {
+            Some(next) => host.set_filter_state(CLUSTER, next.cluster.as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::Fake;
+
+    const A: Step<'_> = Step { cluster: "c-a", provider: "a", model: "gpt-4o" };
+    const B: Step<'_> = Step { cluster: "c-b", provider: "b", model: "org/llama3.2:1b" };
+
+    #[test]
+    fn one_attempt_needs_no_chain() {
+        let host = Fake::new();
+        announce(&host, [A].into_iter()).unwrap();
+        assert_eq!(host.filter_state(CLUSTER).unwrap(), b"c-a");
+        assert_eq!(Left::read(&host), None);
+    }
+
+    #[test]
+    fn each_attempt_takes_its_line_and_names_the_next_cluster() {
+        let host = Fake::new();
+        announce(&host, [A, B].into_iter()).unwrap();
+        for (step, next) in [(A, "c-b"), (B, "c-b")] {
+            let left = Left::read(&host).unwrap();
+            assert_eq!(left.steps().next(), Some(step));
+            left.advance(&host).unwrap();
+            assert_eq!(host.filter_state(CLUSTER).unwrap(), next.as_bytes());
+        }
+        assert_eq!(Left::read(&host).unwrap().steps().count(), 0);
+    }
+}
