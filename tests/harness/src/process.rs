@@ -131,6 +131,48 @@ impl Usage {
     }
 }
 
+/// Processor time of all living threads of a process, to the nanosecond. Linux only.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let mut nanos = 0;
+    for thread in threads(pid)? {
+        // A thread that ended since it was listed has no file any more.
+        let schedstat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat"));
+        let Ok(schedstat) = schedstat else { continue };
+        let used = schedstat.split_ascii_whitespace().next().and_then(|used| used.parse().ok());
+        nanos += used.unwrap_or(0_u64);
+    }
+    if nanos == 0 {
+        // A kernel without CONFIG_SCHED_INFO counts in ticks only.
+        return Ok(Usage::of(pid)?.cpu);
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// Keeps all threads of a process on one processor, if this process may use one of that number.
+/// Threads that they start later stay there too. Linux only.
+pub fn pin(pid: u32, processor: usize) -> Result<()> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    // Asked once: pinning this process itself changes the answer.
+    static USABLE: LazyLock<CpuSet> =
+        LazyLock::new(|| sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new()));
+    if !USABLE.is_set(processor) {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    set.set(processor);
+    for thread in threads(pid)? {
+        sched_setaffinity(Pid::from_raw(thread), &set)
+            .with_context(|| format!("cannot keep process {pid} on processor {processor}"))?;
+    }
+    Ok(())
+}
+
+fn threads(pid: u32) -> Result<Vec<i32>> {
+    let path = format!("/proc/{pid}/task");
+    let entries = fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
 /// The address in the line `listening http://ADDRESS` of a server's output; such servers choose
 /// their own free port.
 pub fn announced_address(output: &Path) -> Result<Option<SocketAddr>> {

@@ -1,5 +1,6 @@
 //! The developer command: one module a subcommand.
 
+pub mod bench;
 pub mod build;
 pub mod demo;
 pub mod model_server;
@@ -18,6 +19,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Build(build::Args),
     Demo(demo::Args),
     ModelServer(model_server::Args),
@@ -27,6 +29,7 @@ enum Command {
 impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command {
+            Command::Bench(args) => bench::run(&args),
             Command::Build(args) => build::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::ModelServer(args) => model_server::run(&args),
