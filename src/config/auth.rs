@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::models::{self, LABEL, Reach, label};
+use super::names::{self, LABEL, Reach, label};
 use super::provider::header_name;
-use super::schema::{Object, Quoted};
+use super::schema::Object;
+use super::shown::Quoted;
 use crate::identity::{Auth, CREDENTIAL_HEADERS, Consumer, Mode};
 use crate::routing::Allow;
 
@@ -40,7 +41,7 @@ fn consumers(root: &Object<'_>, reach: &Reach, by_header: bool) -> Box<[Consumer
     let (mut names, mut keys) = (BTreeMap::new(), BTreeMap::new());
     let consumers = entries.iter().filter_map(|node| {
         let object = node.object(&["name", "key_sha256", "models"]);
-        let allow = object.get("models").map(|node| models::allow(&node, reach));
+        let allow = object.get("models").map(|node| names::allow(&node, reach));
         let own = own_keys(&object, by_header, &mut keys);
         let node = object.need("name", LABEL)?;
         let name = node.text(LABEL, |text| label(text).then_some(text))?;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::models::{self, Reach};
+use super::names::{self, Reach};
 use super::scalar::Bytes;
 use super::schema::Node;
 use crate::cache::policy::{Mode, Policy, Scope};
@@ -57,7 +57,7 @@ pub(super) fn read(node: &Node<'_>, reach: &Reach) -> Option<CacheSettings> {
     let operations = object.get("operations").map(|node| node.words(&OPERATIONS));
     let operations = operations.unwrap_or_else(|| OPERATIONS.map(|(_, all)| all).into());
     let mode = object.get("mode").and_then(|node| node.word(&MODES));
-    let models = object.get("models").map(|node| models::allow(&node, reach));
+    let models = object.get("models").map(|node| names::allow(&node, reach));
     let wait = object.get("single_flight_wait").and_then(|node| node.duration(WAIT));
     let backend = object.get("backend").and_then(|node| backend(&node));
     Some(CacheSettings {
@@ -81,7 +81,7 @@ fn backend(node: &Node<'_>) -> Option<Backend> {
     let timeout = object.get("timeout").and_then(|node| node.duration(TIMEOUT));
     let cluster = object.need("cluster", "the name of a cluster");
     Some(Backend {
-        cluster: cluster.and_then(|node| models::cluster(&node))?.into(),
+        cluster: cluster.and_then(|node| names::cluster(&node))?.into(),
         protocol: protocol.unwrap_or_default(),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
     })

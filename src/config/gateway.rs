@@ -4,9 +4,9 @@ use super::NOT_YET;
 use super::auth;
 use super::cache::{self, CacheSettings};
 use super::limits::{self, LimiterSettings};
-use super::mistakes::Mistakes;
-use super::models::{self, Reach};
-use super::schema::{Node, Notes, Object};
+use super::mistakes::{Mistakes, Notes};
+use super::models;
+use super::schema::{Node, Object};
 use super::wire;
 use crate::identity::Auth;
 use crate::limit::{Rules, Spec};
@@ -58,7 +58,7 @@ impl Gateway {
         let notes = Notes::default();
         let tree = wire::decode(bytes);
         let read = match &tree {
-            Ok(tree) => gateway(&notes.root(tree).object(&KEYS), not_yet),
+            Ok(tree) => gateway(&Node::root(tree, &notes).object(&KEYS), not_yet),
             Err(why) => {
                 notes.add("", why.to_string());
                 Self::default()
@@ -89,8 +89,7 @@ impl Default for Gateway {
 
 /// Section after section; each goes on after its mistakes.
 fn gateway(root: &Object<'_>, not_yet: &[&str]) -> Gateway {
-    let routing = models::read(root);
-    let reach = Reach::of(&routing);
+    let (routing, reach) = models::read(root);
     let auth = auth::read(root, &reach);
     let limits = root.get("limits").map(|node| rules(&node, &limits::read(&node, &auth, &reach)));
     let limiter = root.get("limiter").map(|node| limits::settings(&node));

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::models::{self, LABEL, Reach, label};
+use super::names::{self, LABEL, Reach, label};
 use super::schema::{Node, Object};
 use crate::identity::{self, Auth};
 use crate::limit::gcra::{MAX_UNITS, MAX_WINDOW, MIN_WINDOW, Quota};
@@ -70,7 +70,7 @@ fn spec(object: &Object<'_>, auth: &Auth, reach: &Reach) -> Option<Spec> {
     });
     let window =
         object.need("window", WINDOW).and_then(|node| node.duration(MIN_WINDOW..=MAX_WINDOW));
-    let models = object.get("models").map(|node| models::allow(&node, reach));
+    let models = object.get("models").map(|node| names::allow(&node, reach));
     let models = models.unwrap_or(Allow::Everything);
     let consumers = object.get("consumers").map(|node| consumers(&node, auth));
     let mode = object.get("mode").and_then(|node| node.word(&MODES));

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration.
 
-use std::fmt;
+use std::cell::Cell;
+use std::fmt::{self, Display};
 
 /// Everything that is wrong with one configuration, at least one thing, in the order of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Mistake {
 
 impl Mistakes {
     /// `None` if there are none.
-    pub(super) fn new(all: Vec<Mistake>) -> Option<Self> {
+    fn new(all: Vec<Mistake>) -> Option<Self> {
         (!all.is_empty()).then_some(Self(all))
     }
 
@@ -37,7 +38,7 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 impl Mistake {
-    pub(super) fn new(path: &str, text: String) -> Self {
+    fn new(path: &str, text: String) -> Self {
         let path = if path.is_empty() { ROOT } else { path };
         Self { path: path.into(), text: text.into() }
     }
@@ -45,6 +46,40 @@ impl Mistake {
     /// `providers.openai.models[1].price.input`
     pub fn path(&self) -> &str {
         &self.path
+    }
+}
+
+/// What one reading found out: every mistake, and a digest of all that was read.
+#[derive(Default)]
+pub(super) struct Notes {
+    mistakes: Cell<Vec<Mistake>>,
+    digest: Cell<[u8; 32]>,
+}
+
+impl Notes {
+    pub(super) fn add(&self, path: &str, text: String) {
+        let mut mistakes = self.mistakes.take();
+        match mistakes.len() {
+            ..MAX_MISTAKES => mistakes.push(Mistake::new(path, text)),
+            MAX_MISTAKES => mistakes.push(Mistake::new("", "has more mistakes".to_owned())),
+            _ => {}
+        }
+        self.mistakes.set(mistakes);
+    }
+
+    /// The digest is the same for the same values at the same paths, however they were written.
+    pub(super) fn finish(self) -> Result<[u8; 32], Mistakes> {
+        Mistakes::new(self.mistakes.into_inner()).map_or(Ok(self.digest.into_inner()), Err)
+    }
+
+    pub(super) fn seen(&self, path: &str, value: &dyn Display) {
+        let value = value.to_string();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.digest.get());
+        hasher.update(&(path.len() as u64).to_le_bytes());
+        hasher.update(path.as_bytes());
+        hasher.update(value.as_bytes());
+        self.digest.set(hasher.finalize().into());
     }
 }
 
@@ -76,6 +111,7 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
+const MAX_MISTAKES: usize = 100;
 /// The path of the whole.
 const ROOT: &str = "configuration";
 

@@ -9,15 +9,18 @@
 //! arrive as text, `on`, `off`, `yes` and `no` as booleans, and of a key that stands twice only the
 //! last. So numbers are taken as text too, and booleans for the words `on` and `off`.
 
+mod attempts;
 mod auth;
 mod cache;
 mod gateway;
 mod limits;
 mod mistakes;
 mod models;
+mod names;
 mod provider;
 mod scalar;
 mod schema;
+mod shown;
 mod wire;
 
 pub use cache::{Backend, BackendProtocol, CacheSettings};

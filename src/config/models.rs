@@ -4,78 +4,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::attempts;
 use super::mistakes::nearest;
-use super::schema::{Node, Object, Quoted, Words};
+use super::names::{
+    self, EXACT_NAME, MODEL_NAME, PROVIDER_NAME, REACHED, Reach, exact_name, is_model_pattern,
+    model_pattern, provider_name,
+};
+use super::schema::{Node, Object};
+use super::shown::{Quoted, Words};
 use crate::price::{self, Price};
-use crate::protocol::probe::MAX_MODEL_BYTES;
 use crate::routing::{
-    Alias, AliasEntry, Allow, Attempts, Capabilities, MAX_CHOICES, Model, Pattern, Provider,
-    ProviderModels, RetryOn, Table, served,
+    Alias, AliasEntry, Attempts, Capabilities, MAX_CHOICES, Model, Pattern, Provider,
+    ProviderModels, Table, served,
 };
 
-pub(super) fn read(root: &Object<'_>) -> Table {
-    let attempts = root.get("attempts").map(|node| attempts(&node)).unwrap_or_default();
+/// The table, and what clients can ask for of it.
+pub(super) fn read(root: &Object<'_>) -> (Table, Reach) {
+    let none = Attempts::default();
+    let attempts = root.get("attempts").map_or(none.clone(), |node| attempts::read(&node, &none));
     let providers = providers(root);
     let aliases = aliases(root, &providers, &attempts);
-    let default = root.get("default_model").and_then(|node| {
-        let name = node.text(EXACT_NAME, |text| exact_name(text).then_some(text))?;
-        Some((node, name))
-    });
-    let default_name = default.as_ref().map(|(_, name)| Box::from(*name));
-    let table = Table::new(providers, aliases, &attempts, default_name);
-    if let Some((node, name)) = default
-        && table.mapping(name).next().is_none()
+    let default = root.get("default_model");
+    let default_name = default
+        .as_ref()
+        .and_then(|node| node.text(EXACT_NAME, |text| exact_name(text).then_some(text)));
+    let table = Table::new(providers, aliases, &attempts, default_name.map(Into::into));
+    let reach = Reach::of(&table);
+    if let (Some(node), Some(name)) = (default, default_name)
+        && !reach.reaches(&Pattern::new(name))
     {
         node.wrong(REACHED);
     }
-    table
-}
-
-/// Patterns over the names that clients ask for; each must be able to match one.
-pub(super) fn allow(node: &Node<'_>, reach: &Reach) -> Allow {
-    let mut seen = BTreeSet::new();
-    let patterns = node.list("model names", MAX_PATTERNS).into_iter().filter_map(|node| {
-        let pattern = model_pattern(&node)?;
-        if !seen.insert(pattern.as_str().to_owned()) {
-            node.wrong("each name once");
-        } else if !reach.reaches(&pattern) {
-            node.wrong(REACHED);
-        }
-        Some(pattern)
-    });
-    Allow::Only(patterns.collect())
-}
-
-/// What clients can ask for.
-pub(super) struct Reach(Vec<Reached>);
-
-struct Reached {
-    name: Pattern,
-    priced: bool,
-}
-
-impl Reach {
-    pub(super) fn of(table: &Table) -> Self {
-        let reached = table.reachable().map(|(name, mut targets)| Reached {
-            name,
-            priced: targets.any(|target| target.price.is_some()),
-        });
-        Self(reached.collect())
-    }
-
-    fn reaches(&self, pattern: &Pattern) -> bool {
-        self.0.iter().any(|reached| reached.name.overlaps(pattern))
-    }
-
-    /// Whether anything that `allow` lets through has a price.
-    pub(super) fn priced(&self, allow: &Allow) -> bool {
-        self.0.iter().filter(|reached| reached.priced).any(|reached| match allow {
-            Allow::Everything => true,
-            Allow::Only(patterns) => patterns.iter().any(|p| p.overlaps(&reached.name)),
-        })
-    }
+    (table, reach)
 }
 
 fn providers(root: &Object<'_>) -> Vec<ProviderModels> {
@@ -89,7 +50,7 @@ fn provider(name: &str, node: &Node<'_>) -> ProviderModels {
         node.mistake(Quoted(name), PROVIDER_NAME);
     }
     let object = node.object(&["cluster", "priority", "models"]);
-    let cluster = object.get("cluster").and_then(|node| self::cluster(&node));
+    let cluster = object.get("cluster").and_then(|node| names::cluster(&node));
     let priority = object.get("priority").and_then(|node| priority(&node)).unwrap_or(0);
     let models = object.need("models", "a list of model names").map(|node| models(&node));
     let provider = Provider { name: name.into(), cluster: cluster.unwrap_or(name).into() };
@@ -209,7 +170,7 @@ fn entry(
     let by = object.need("provider", "the name of a provider").and_then(|node| {
         let name = node.text("the name of a provider", Some)?;
         let by = providers.iter().find(|by| *by.provider.name == *name);
-        if by.is_none() {
+        if by.is_none() && !providers.is_empty() {
             node.wrong(one_of_providers(name, providers));
         }
         by
@@ -230,17 +191,16 @@ fn entry(
     });
     let priority = object.get("priority").and_then(|node| priority(&node));
     let weight = object.get("weight").and_then(|node| node.whole(WEIGHTS));
-    let own = object.get("attempts").map(|node| attempts(&node)).unwrap_or_default();
+    let attempts = object
+        .get("attempts")
+        .map_or_else(|| defaults.clone(), |node| attempts::read(&node, defaults));
     let weight = weight.and_then(|weight| u32::try_from(weight).ok());
     Some(AliasEntry {
         provider: by?.provider.name.clone(),
         model: model?,
         priority,
         weight: weight.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN),
-        attempts: Attempts {
-            per_try_timeout: own.per_try_timeout.or(defaults.per_try_timeout),
-            retry_on: own.retry_on.or_else(|| defaults.retry_on.clone()),
-        },
+        attempts,
     })
 }
 
@@ -253,110 +213,14 @@ fn one_of_providers(name: &str, providers: &[ProviderModels]) -> String {
     }
 }
 
-fn attempts(node: &Node<'_>) -> Attempts {
-    let object = node.object(&["per_try_timeout", "retry_on"]);
-    Attempts {
-        per_try_timeout: object
-            .get("per_try_timeout")
-            .and_then(|node| node.duration(PER_TRY_TIMEOUT)),
-        retry_on: object.get("retry_on").map(|node| Arc::new(retry_on(&node))),
-    }
-}
-
-/// Conditions in Envoy's words, and the status codes that it knows no word for.
-fn retry_on(node: &Node<'_>) -> RetryOn {
-    let mut seen = BTreeSet::new();
-    let (mut words, mut codes) = (Vec::new(), Vec::new());
-    for node in node.list(CONDITION, MAX_CONDITIONS) {
-        let Some(condition) = node.term(CONDITION, condition) else { continue };
-        if !seen.insert(condition) {
-            node.wrong("each condition once");
-        }
-        match condition {
-            Condition::Word(word) => words.push(word),
-            Condition::Status(code) => codes.push(code.to_string()),
-        }
-    }
-    if !codes.is_empty() {
-        words.push("retriable-status-codes");
-    }
-    RetryOn { conditions: words.join(",").into(), status_codes: codes.join(",").into() }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Condition {
-    Word(&'static str),
-    Status(u16),
-}
-
-fn condition(text: &str) -> Option<Condition> {
-    let word = CONDITIONS.iter().find(|(name, _)| *name == text);
-    let status = || text.parse().ok().filter(|code| (400..=599).contains(code));
-    word.map(|(_, word)| Condition::Word(word)).or_else(|| status().map(Condition::Status))
-}
-
 fn priority(node: &Node<'_>) -> Option<u32> {
     node.whole(PRIORITIES).and_then(|priority| u32::try_from(priority).ok())
 }
 
-fn model_pattern(node: &Node<'_>) -> Option<Pattern> {
-    node.text(MODEL_NAME, |text| is_model_pattern(text).then(|| Pattern::new(text)))
-}
-
-pub(super) fn cluster<'a>(node: &Node<'a>) -> Option<&'a str> {
-    node.text(CLUSTER, |text| visible(text, MAX_CLUSTER_BYTES).then_some(text))
-}
-
-fn exact_name(name: &str) -> bool {
-    is_model_pattern(name) && !name.contains('*')
-}
-
-fn is_model_pattern(name: &str) -> bool {
-    visible(name, MAX_MODEL_BYTES) && !name.contains([';', '=']) && !name.contains("**")
-}
-
-/// Names of providers are labels of metrics and stand before the `/` in `provider/model`.
-pub(super) fn provider_name(name: &str) -> bool {
-    label(name) && !name.contains(['/', '*'])
-}
-
-/// Can be a value in the name of a metric, where `;` and `=` separate.
-pub(super) fn label(name: &str) -> bool {
-    visible(name, MAX_LABEL_BYTES) && !name.contains([';', '='])
-}
-
-fn visible(text: &str, max: usize) -> bool {
-    (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-const CONDITIONS: [(&str, &str); 6] = [
-    ("connect", "connect-failure"),
-    ("refused", "refused-stream"),
-    ("reset", "reset"),
-    ("reset-before-request", "reset-before-request"),
-    ("gateway-error", "gateway-error"),
-    ("5xx", "5xx"),
-];
-const CONDITION: &str =
-    "connect, refused, reset, reset-before-request, gateway-error, 5xx or a status of 400 to 599";
-const MODEL_NAME: &str =
-    "a model name: 1 to 256 visible ASCII characters without ; and =, no two * in a row";
-const EXACT_NAME: &str = "the name of one model, without *";
-const REACHED: &str = "a name that clients can ask for";
-pub(super) const PROVIDER_NAME: &str =
-    "a name: 1 to 64 visible ASCII characters without ; = / and *";
-pub(super) const LABEL: &str = "a name: 1 to 64 visible ASCII characters without ; and =";
-const CLUSTER: &str = "a cluster name: 1 to 256 visible ASCII characters";
 const RATE: &str = "USD per million tokens, 0 to 1000000 with at most six decimals";
 
-const MAX_LABEL_BYTES: usize = 64;
-const MAX_CLUSTER_BYTES: usize = 256;
 const MAX_MODELS: usize = 1024;
-const MAX_PATTERNS: usize = 256;
-const MAX_CONDITIONS: usize = 32;
 const MAX_LISTED: usize = 8;
 const MAX_CONTEXT_WINDOW: u64 = 100_000_000;
 const PRIORITIES: RangeInclusive<u64> = 0..=1000;
 const WEIGHTS: RangeInclusive<u64> = 1..=1_000_000;
-const PER_TRY_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);

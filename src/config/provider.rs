@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::NOT_YET;
-use super::mistakes::Mistakes;
-use super::models::{PROVIDER_NAME, provider_name};
-use super::schema::{Node, Notes, Object};
+use super::mistakes::{Mistakes, Notes};
+use super::names::{PROVIDER_NAME, provider_name};
+use super::schema::{Node, Object};
 use super::wire;
 use crate::host::SafeValue;
 use crate::identity::CREDENTIAL_HEADERS;
@@ -19,7 +19,7 @@ pub struct Provider {
     pub host: Option<Box<str>>,
     /// Before the path of each call, without a slash at its end; may be empty.
     pub base_path: Box<str>,
-    /// Azure's `api-version`.
+    /// The query parameter of that name; only Azure has one.
     pub api_version: Option<Box<str>>,
     /// `None` where another filter adds it.
     pub credential: Option<Credential>,
@@ -100,7 +100,7 @@ impl Provider {
         let notes = Notes::default();
         let tree = wire::decode(bytes);
         let read = match &tree {
-            Ok(tree) => provider(&notes.root(tree).object(&KEYS), env, not_yet),
+            Ok(tree) => provider(&Node::root(tree, &notes).object(&KEYS), env, not_yet),
             Err(why) => {
                 notes.add("", why.to_string());
                 Self::default()
@@ -142,6 +142,7 @@ fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>, not_yet: &[
     let base_path = root
         .get("base_path")
         .and_then(|node| node.text(BASE_PATH, |text| is_base_path(text).then_some(text)));
+    let default_version = (api == Api::AzureOpenAi).then_some(AZURE_API_VERSION);
     let api_version = root.get("api_version").and_then(|node| {
         if api != Api::AzureOpenAi {
             node.mistake("a version", "none: only azure_openai has one");
@@ -157,7 +158,7 @@ fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>, not_yet: &[
         api,
         host: host.map(Into::into),
         base_path: base_path.unwrap_or(api.base_path()).into(),
-        api_version: api_version.map(Into::into),
+        api_version: api_version.or(default_version).map(Into::into),
         credential,
         headers,
     }
@@ -181,7 +182,7 @@ fn credential(node: &Node<'_>, env: &dyn Fn(&str) -> Option<String>) -> Option<C
         }
         (None, Some(node)) => {
             let value = variable(&node, env);
-            let header = object.need("header", HEADER_NAME);
+            let header = object.need("header", HEADER_NAME).map(Node::plain);
             let header =
                 header.and_then(|node| node.text(HEADER_NAME, |text| own_header(text, &[])));
             Some(Credential { header: header?, value: value?.into() })
@@ -198,28 +199,25 @@ fn credential(node: &Node<'_>, env: &dyn Fn(&str) -> Option<String>) -> Option<C
 fn variable(node: &Node<'_>, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let name = node.text(VARIABLE, |text| is_variable(text).then_some(text))?;
     let value = env(name).unwrap_or_default();
+    // Who wrote the key itself here must not find it in a log.
+    let shown = if name.bytes().any(|b| b.is_ascii_lowercase()) { "of this name" } else { name };
     if value.is_empty() {
         node.mistake(
-            format_args!("no environment variable {name}"),
-            "one with a value, passed on to the VM by environment_variables",
+            format_args!("no environment variable {shown}"),
+            "one with a value, that vm_config.environment_variables passes on",
         );
-        return None;
+    } else if !header_value(&value) {
+        node.mistake(format_args!("another value in the environment variable {shown}"), VALUE);
+    } else {
+        return Some(value);
     }
-    let safe = value.len() <= MAX_VALUE_BYTES && SafeValue::new(value.as_bytes()).is_some();
-    if !safe || value.trim() != value {
-        node.mistake(format_args!("in the environment variable {name} no such value"), VALUE);
-        return None;
-    }
-    Some(value)
+    None
 }
 
 fn headers_of(node: &Node<'_>, credential: Option<&Credential>) -> Vec<(Box<str>, Box<str>)> {
     let mut headers: Vec<(Box<str>, Box<str>)> = Vec::new();
     for (name, node) in node.map("headers", MAX_HEADERS) {
-        let value = node.text(VALUE, |text| {
-            let safe = text.len() <= MAX_VALUE_BYTES && SafeValue::new(text.as_bytes()).is_some();
-            (safe && text.trim() == text).then_some(text)
-        });
+        let value = node.text(VALUE, |text| header_value(text).then_some(text));
         let Some(name) = own_header(name, &CREDENTIAL_HEADERS) else {
             node.say(format!("expected {HEADER_NAME}, and credentials in auth"));
             continue;
@@ -241,6 +239,11 @@ fn own_header(name: &str, others: &[&str]) -> Option<Box<str>> {
     let reserved = RESERVED.contains(&name.as_str()) || others.contains(&name.as_str());
     let ours = name.starts_with("x-llm-") || name.starts_with("x-envoy-");
     (header_name(&name) && !reserved && !ours).then(|| name.into())
+}
+
+fn header_value(text: &str) -> bool {
+    let whole = text.trim_ascii() == text && !text.is_empty();
+    whole && text.len() <= MAX_VALUE_BYTES && SafeValue::new(text.as_bytes()).is_some()
 }
 
 /// A token of RFC 9110, of bounded length.
@@ -303,10 +306,12 @@ const RESERVED: [&str; 10] = [
 ];
 const HOST: &str = "a host name, an IPv4 address or an IPv6 one in [], with or without a port";
 const BASE_PATH: &str = r#"a path like "/v1", without a slash at its end, or """#;
+/// The newest that is generally available.
+const AZURE_API_VERSION: &str = "2024-10-21";
 const API_VERSION: &str = "a version like 2024-10-21";
 const HEADER_NAME: &str = "the name of a header that is free to be set";
 const VARIABLE: &str = "the name of an environment variable";
-const VALUE: &str = "a header value: no control characters, no space at its ends, at most 8KiB";
+const VALUE: &str = "1 to 8192 bytes, no control characters, no space at the ends";
 const MAX_HEADERS: usize = 64;
 const MAX_NAME_BYTES: usize = 128;
 const MAX_VALUE_BYTES: usize = 8192;

@@ -1,53 +1,15 @@
 //! A reader over the tree that goes on after a mistake, so that one look tells all of them.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::mistakes::{Mistake, Mistakes, nearest};
+use super::mistakes::{Notes, nearest};
 use super::scalar::{self, Bytes, Span};
+use super::shown::{Found, Quoted, Words};
 use super::wire::Value;
-
-/// What one reading found out: every mistake, and a digest of all that was read.
-#[derive(Default)]
-pub(super) struct Notes {
-    mistakes: Cell<Vec<Mistake>>,
-    digest: Cell<[u8; 32]>,
-}
-
-impl Notes {
-    pub(super) fn root<'a>(&'a self, value: &'a Value) -> Node<'a> {
-        Node { notes: self, value, path: String::new(), secret: false }
-    }
-
-    pub(super) fn add(&self, path: &str, text: String) {
-        let mut mistakes = self.mistakes.take();
-        match mistakes.len() {
-            ..MAX_MISTAKES => mistakes.push(Mistake::new(path, text)),
-            MAX_MISTAKES => mistakes.push(Mistake::new("", "has more mistakes".to_owned())),
-            _ => {}
-        }
-        self.mistakes.set(mistakes);
-    }
-
-    /// The digest is the same for the same values at the same paths, however they were written.
-    pub(super) fn finish(self) -> Result<[u8; 32], Mistakes> {
-        Mistakes::new(self.mistakes.into_inner()).map_or(Ok(self.digest.into_inner()), Err)
-    }
-
-    fn seen(&self, path: &str, value: &dyn Display) {
-        let value = value.to_string();
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.digest.get());
-        hasher.update(&(path.len() as u64).to_le_bytes());
-        hasher.update(path.as_bytes());
-        hasher.update(value.as_bytes());
-        self.digest.set(hasher.finalize().into());
-    }
-}
 
 /// A value and its place. Readers of scalars return `None` after having noted a mistake.
 #[derive(Clone)]
@@ -59,9 +21,18 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
+    pub(super) fn root(value: &'a Value, notes: &'a Notes) -> Self {
+        Self { notes, value, path: String::new(), secret: false }
+    }
+
     /// Neither this value nor one inside is ever shown.
     pub(super) fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    /// May be shown although it stands inside of what may not.
+    pub(super) fn plain(self) -> Self {
+        Self { secret: false, ..self }
     }
 
     pub(super) fn path(&self) -> &str {
@@ -113,9 +84,9 @@ impl<'a> Node<'a> {
         if !object.read {
             self.not_a(&format!("an object of {what}"));
         }
-        let members: Vec<_> = object.distinct().collect();
-        self.bounded(&members, what, max);
-        members.iter().for_each(|(_, member)| member.notes.seen(&member.path, &""));
+        let mut members: Vec<_> = object.distinct().collect();
+        self.bounded(&mut members, what, max);
+        members.iter().for_each(|(key, _)| self.notes.seen(&self.path, key));
         members
     }
 
@@ -129,8 +100,8 @@ impl<'a> Node<'a> {
             path: format!("{}[{index}]", self.path),
             ..self.clone()
         });
-        let nodes: Vec<_> = nodes.collect();
-        self.bounded(&nodes, what, max);
+        let mut nodes: Vec<_> = nodes.collect();
+        self.bounded(&mut nodes, what, max);
         nodes
     }
 
@@ -286,9 +257,10 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn bounded<T>(&self, values: &[T], what: &str, max: usize) {
+    fn bounded<T>(&self, values: &mut Vec<T>, what: &str, max: usize) {
         if values.len() > max {
             self.mistake(format_args!("{} entries", values.len()), format_args!("at most {max}"));
+            values.truncate(max);
         } else if values.is_empty() && self.is_container() {
             self.mistake("nothing in it", format_args!("at least one of {what}"));
         }
@@ -309,7 +281,8 @@ impl<'a> Node<'a> {
     fn member(&self, key: &str, value: &'a Value) -> Self {
         let mut path = self.path.clone();
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-        let written = match (!key.is_empty() && key.bytes().all(plain), path.is_empty()) {
+        let short = (1..=MAX_PLAIN_KEY).contains(&key.len());
+        let written = match (short && key.bytes().all(plain), path.is_empty()) {
             (true, true) => write!(path, "{key}"),
             (true, false) => write!(path, ".{key}"),
             (false, _) => write!(path, "[{}]", Quoted(key)),
@@ -373,57 +346,5 @@ impl<'a> Object<'a> {
     }
 }
 
-/// A value as a message shows it.
-struct Found<'a> {
-    value: &'a Value,
-    secret: bool,
-}
-
-impl Display for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.value {
-            Value::Null => f.write_str("null"),
-            Value::List(_) => f.write_str("a list"),
-            Value::Object(_) => f.write_str("an object"),
-            Value::Text(text) if self.secret => {
-                write!(f, "a string of {} characters", text.chars().count())
-            }
-            Value::Number(_) if self.secret => f.write_str("a number"),
-            Value::Text(text) => write!(f, "{}", Quoted(text)),
-            Value::Bool(flag) => write!(f, "{flag}"),
-            Value::Number(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-/// A text in quotes, shortened, on one line whatever is in it.
-pub(super) struct Quoted<'a>(pub &'a str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(SHOWN_CHARS) {
-            None => write!(f, "{:?}", self.0),
-            Some((end, _)) => write!(f, "{:?}...", self.0.get(..end).unwrap_or_default()),
-        }
-    }
-}
-
-/// "a", "a or b", "a, b or c"
-pub(super) struct Words<'a>(pub &'a [&'a str]);
-
-impl Display for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = self.0.len().saturating_sub(1);
-        self.0.iter().enumerate().try_for_each(|(i, word)| {
-            let between = match i {
-                0 => "",
-                _ if i == last => " or ",
-                _ => ", ",
-            };
-            write!(f, "{between}{word}")
-        })
-    }
-}
-
-const MAX_MISTAKES: usize = 100;
-const SHOWN_CHARS: usize = 64;
+/// A longer key is shown in part.
+const MAX_PLAIN_KEY: usize = 64;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 /// A model name, or a wildcard in which each `*` stands for any characters, also none.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern(Box<str>);
 
 impl Pattern {
