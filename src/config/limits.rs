@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::names::{self, LABEL, Reach, label};
 use super::schema::{Node, Object};
 use crate::identity::{self, Auth};
-use crate::limit::gcra::{MAX_UNITS, MAX_WINDOW, MIN_WINDOW, Quota};
+use crate::limit::gcra::{MAX_BURST_RATIO, MAX_UNITS, MAX_WINDOW, MIN_WINDOW, Quota};
 use crate::limit::{Amount, DEFAULT_SLOTS, KeyPart, Mode, OnContention, Spec};
 use crate::price;
 use crate::routing::Allow;
@@ -119,8 +119,9 @@ fn amount(
     let given = object.get("burst");
     let burst = given.as_ref().and_then(read);
     let (limit, window) = (limit?, window?);
-    if let (Err(why), Some(node)) = (Quota::new(limit, window, burst), given) {
-        node.wrong(why);
+    if let (Err(_), Some(node)) = (Quota::new(limit, window, burst), given) {
+        node.wrong(format_args!("at most {MAX_BURST_RATIO} times the limit"));
+        return None;
     }
     Some(Amount { limit, burst })
 }

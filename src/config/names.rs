@@ -12,11 +12,17 @@ pub(super) struct Reach {
     wild: Vec<Pattern>,
     /// Those with a price.
     priced: Vec<Pattern>,
+    nothing: bool,
 }
 
 impl Reach {
     pub(super) fn of(table: &Table) -> Self {
-        let mut reach = Self { exact: BTreeSet::new(), wild: Vec::new(), priced: Vec::new() };
+        let mut reach = Self {
+            exact: BTreeSet::new(),
+            wild: Vec::new(),
+            priced: Vec::new(),
+            nothing: table.targets().is_empty(),
+        };
         for (name, mut targets) in table.reachable() {
             if targets.any(|target| target.price.is_some()) {
                 reach.priced.push(name.clone());
@@ -37,16 +43,16 @@ impl Reach {
             true => self.exact.iter().any(|name| pattern.matches(name.as_str())),
             false => self.exact.contains(pattern),
         };
-        let nothing = self.exact.is_empty() && self.wild.is_empty();
-        nothing || exact() || self.wild.iter().any(|name| name.overlaps(pattern))
+        self.nothing || exact() || self.wild.iter().any(|name| name.overlaps(pattern))
     }
 
     /// Whether anything that `allow` lets through has a price.
     pub(super) fn priced(&self, allow: &Allow) -> bool {
-        self.priced.iter().any(|name| match allow {
-            Allow::Everything => true,
-            Allow::Only(patterns) => patterns.iter().any(|pattern| pattern.overlaps(name)),
-        })
+        self.nothing
+            || self.priced.iter().any(|name| match allow {
+                Allow::Everything => true,
+                Allow::Only(patterns) => patterns.iter().any(|pattern| pattern.overlaps(name)),
+            })
     }
 }
 

@@ -6,6 +6,7 @@ use super::NOT_YET;
 use super::mistakes::{Mistakes, Notes};
 use super::names::{PROVIDER_NAME, provider_name};
 use super::schema::{Node, Object};
+use super::shown::Quoted;
 use super::wire;
 use crate::host::SafeValue;
 use crate::identity::CREDENTIAL_HEADERS;
@@ -219,12 +220,12 @@ fn headers_of(node: &Node<'_>, credential: Option<&Credential>) -> Vec<(Box<str>
     for (name, node) in node.map("headers", MAX_HEADERS) {
         let value = node.text(VALUE, |text| header_value(text).then_some(text));
         let Some(name) = own_header(name, &CREDENTIAL_HEADERS) else {
-            node.say(format!("expected {HEADER_NAME}, and credentials in auth"));
+            node.mistake(Quoted(name), format_args!("{HEADER_NAME}, and credentials in auth"));
             continue;
         };
         let taken = headers.iter().any(|(other, _)| *other == name);
         if taken || credential.is_some_and(|credential| credential.header == name) {
-            node.say("expected each header once, in any case and in auth");
+            node.mistake(Quoted(&name), "each header once, whatever its case, and not in auth too");
         }
         if let Some(value) = value {
             headers.push((name, value.into()));

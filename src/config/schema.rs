@@ -85,7 +85,9 @@ impl<'a> Node<'a> {
             self.not_a(&format!("an object of {what}"));
         }
         let mut members: Vec<_> = object.distinct().collect();
-        self.bounded(&mut members, what, max);
+        if object.read {
+            self.bounded(&mut members, what, max);
+        }
         members.iter().for_each(|(key, _)| self.notes.seen(&self.path, key));
         members
     }
@@ -127,17 +129,12 @@ impl<'a> Node<'a> {
         expected: impl Display,
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Option<T> {
-        let text = match self.value {
-            Value::Text(text) => Some(&**text),
-            _ => None,
-        };
-        let read = text.and_then(read);
-        match (&read, text) {
-            (Some(_), Some(text)) => self.notes.seen(&self.path, &text),
-            (_, Some(_)) => self.wrong(expected),
-            (_, None) => self.wrong(format_args!("{expected}{}", self.quotes())),
+        if let Value::Bool(_) | Value::Number(_) = self.value {
+            let found = Found { value: self.value, secret: self.secret };
+            self.mistake(format_args!("{found} without quotes"), expected);
+            return None;
         }
-        read
+        self.parse(expected, read)
     }
 
     /// A text, or a number taken as one.
@@ -197,84 +194,69 @@ impl<'a> Node<'a> {
 
     pub(super) fn whole(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let (from, to) = (range.start(), range.end());
-        let number = self.decimal().and_then(scalar::whole);
-        self.read(
-            number.filter(|n| range.contains(n)),
-            format_args!("a whole number of {from} to {to}"),
-        )
+        self.number(format_args!("a whole number of {from} to {to}"), |number| {
+            scalar::whole(number).filter(|number| range.contains(number))
+        })
     }
 
     /// A number that `read` turns into what is meant.
-    pub(super) fn number<T: Copy + Display>(
+    pub(super) fn number<T: Display>(
         &self,
         expected: impl Display,
         read: impl FnOnce(f64) -> Option<T>,
     ) -> Option<T> {
-        self.read(self.decimal().and_then(read), expected)
+        let number = match self.value {
+            Value::Number(number) => Some(*number),
+            Value::Text(text) => scalar::number(text),
+            _ => None,
+        };
+        let read = number.and_then(read);
+        match (&read, number) {
+            (Some(read), _) => self.notes.seen(&self.path, read),
+            (None, Some(number)) => self.mistake(number, expected),
+            (None, None) => self.wrong(expected),
+        }
+        read
     }
 
     pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        let duration = self.as_text().and_then(scalar::duration).filter(|d| range.contains(d));
         let (from, to) = (Span(*range.start()), Span(*range.end()));
-        self.read(
-            duration.map(Span),
-            format_args!(r#"a duration of {from} to {to}, like "250ms", "30s", "5m", "1h", "1d""#),
-        )
-        .map(|span| span.0)
+        self.parse(format_args!(r#"a duration of {from} to {to}, like "30s" or "5m""#), |text| {
+            scalar::duration(text).filter(|duration| range.contains(duration))
+        })
     }
 
     /// In bytes.
     pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let size = self.as_text().and_then(scalar::size).filter(|size| range.contains(size));
         let (from, to) = (Bytes(*range.start()), Bytes(*range.end()));
-        self.read(
-            size.map(Bytes),
-            format_args!(r#"a size of {from} to {to}, like "64KiB", "8MiB""#),
-        )
-        .map(|size| size.0)
+        self.parse(format_args!(r#"a size of {from} to {to}, like "64KiB" or "8MiB""#), |text| {
+            scalar::size(text).filter(|size| range.contains(size))
+        })
     }
 
-    fn read<T: Display>(&self, value: Option<T>, expected: impl Display) -> Option<T> {
-        match &value {
-            Some(value) => self.notes.seen(&self.path, value),
-            None => self.wrong(expected),
-        }
-        value
-    }
-
-    fn as_text(&self) -> Option<&'a str> {
-        match self.value {
-            Value::Text(text) => Some(text),
+    fn parse<T>(
+        &self,
+        expected: impl Display,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Option<T> {
+        let text = match self.value {
+            Value::Text(text) => Some(&**text),
             _ => None,
+        };
+        let read = text.and_then(read);
+        match (&read, text) {
+            (Some(_), Some(text)) => self.notes.seen(&self.path, &text),
+            _ => self.wrong(expected),
         }
-    }
-
-    fn decimal(&self) -> Option<f64> {
-        match self.value {
-            Value::Number(number) => Some(*number),
-            Value::Text(text) => scalar::number(text),
-            _ => None,
-        }
+        read
     }
 
     fn bounded<T>(&self, values: &mut Vec<T>, what: &str, max: usize) {
         if values.len() > max {
             self.mistake(format_args!("{} entries", values.len()), format_args!("at most {max}"));
             values.truncate(max);
-        } else if values.is_empty() && self.is_container() {
+        } else if values.is_empty() {
             self.mistake("nothing in it", format_args!("at least one of {what}"));
-        }
-    }
-
-    fn is_container(&self) -> bool {
-        matches!(self.value, Value::Object(_) | Value::List(_))
-    }
-
-    /// Why a text may have become something else on its way.
-    fn quotes(&self) -> &'static str {
-        match self.value {
-            Value::Bool(_) | Value::Number(_) => " (in YAML: quoted)",
-            _ => "",
         }
     }
 
