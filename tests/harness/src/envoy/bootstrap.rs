@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -31,8 +31,21 @@ impl Bootstrap {
         self.admin_port(0)
     }
 
+    /// Also the cluster of the admin interface, if there is one, goes there: it has to know the port
+    /// before Envoy starts, so that 0 stands for a port that is free now.
     pub fn admin_port(mut self, port: u16) -> Self {
-        self.0["admin"]["address"] = socket(([127, 0, 0, 1], port).into());
+        let known = self.has_cluster(ADMIN);
+        let port = if port == 0 && known { free_port() } else { port };
+        let address = socket(([127, 0, 0, 1], port).into());
+        if known {
+            for cluster in self.list_mut("/static_resources/clusters") {
+                if cluster["name"] == ADMIN {
+                    cluster["load_assignment"]["endpoints"] =
+                        json!([{"lb_endpoints": [{"endpoint": {"address": address}}]}]);
+                }
+            }
+        }
+        self.0["admin"]["address"] = address;
         self
     }
 
@@ -46,8 +59,16 @@ impl Bootstrap {
     }
 
     pub fn has_cluster(&self, name: &str) -> bool {
-        let clusters = self.0.pointer("/static_resources/clusters").and_then(Value::as_array);
-        clusters.is_some_and(|all| all.iter().any(|cluster| cluster["name"] == name))
+        self.has("/static_resources/clusters", name)
+    }
+
+    pub fn has_listener(&self, name: &str) -> bool {
+        self.has("/static_resources/listeners", name)
+    }
+
+    fn has(&self, list: &str, name: &str) -> bool {
+        let items = self.0.pointer(list).and_then(Value::as_array);
+        items.is_some_and(|all| all.iter().any(|item| item["name"] == name))
     }
 
     /// Gives the cluster this one endpoint.
@@ -213,6 +234,13 @@ fn each_object(
     }
 }
 
+/// A port that nobody listens on; 0 if the system has none to give.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    listener.and_then(|listener| listener.local_addr()).map_or(0, |address| address.port())
+}
+
+const ADMIN: &str = "admin";
 const MODULE: &str = "llm_gateway.wasm";
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
 const STRING: &str = "type.googleapis.com/google.protobuf.StringValue";
@@ -270,6 +298,20 @@ static_resources:
         assert!(bootstrap().endpoint("remote", address).is_err());
         assert!(bootstrap().listener_port("other", 1).is_err());
         assert!(bootstrap().configure("nobody", |_| ()).is_err());
+    }
+
+    #[test]
+    fn the_admin_interface_and_its_cluster_move_together() {
+        let yaml = YAML.replace("clusters: [", "clusters: [{name: admin, load_assignment: {}}, ");
+        for port in [0, 9901] {
+            let Bootstrap(value) = Bootstrap::parse(&yaml).unwrap().admin_port(port);
+            let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+            let address = value["static_resources"]["clusters"][0].pointer(endpoint);
+            assert_eq!(address, Some(&value["admin"]["address"]));
+            let chosen = &value["admin"]["address"]["socket_address"]["port_value"];
+            assert_eq!(chosen == &json!(9901), port == 9901, "{chosen}");
+            assert_ne!(chosen, &json!(0));
+        }
     }
 
     #[test]

@@ -8,13 +8,23 @@ use serde_json::json;
 
 use super::model::Model;
 
-pub(super) fn introduction(url: &str, admin: SocketAddr, model: &Model, dir: &Path) -> String {
+/// Where things are.
+pub(super) struct Places<'a> {
+    pub(super) url: &'a str,
+    pub(super) page: Option<&'a str>,
+    pub(super) admin: SocketAddr,
+    pub(super) dir: &'a Path,
+}
+
+pub(super) fn introduction(places: &Places<'_>, model: &Model) -> String {
+    let Places { url, page, admin, dir } = places;
     let mut text = String::new();
+    let page = page.map(|page| format!("\n  page    {page}")).unwrap_or_default();
     let name = model.names.first().map(String::as_str).unwrap_or_default();
     let _ = write!(
         text,
         "\nThe gateway is ready: {url}/v1
-  model   {name} ({}), also reachable as local/{name}
+  model   {name} ({}), also reachable as local/{name}{page}
   admin   http://{admin}
   files   {}
 

@@ -38,6 +38,9 @@ pub struct Args {
     /// The port of Envoy's admin interface; 0: any free one
     #[arg(long, default_value_t = 9901)]
     admin_port: u16,
+    /// The port of the page for people; 0: any free one [default: 10001, unless that is taken]
+    #[arg(long)]
+    page_port: Option<u16>,
     /// Envoy's worker threads
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
@@ -49,6 +52,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     check_port(args.port, "--port")?;
     check_port(args.admin_port, "--admin-port")?;
+    check_port(args.page_port.unwrap_or(0), "--page-port")?;
     eprintln!("building the filter");
     let module = wasm::module()?;
 
@@ -57,10 +61,14 @@ pub fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let lifetime = if args.exit_when_ready { Lifetime::Detached } else { Lifetime::Owner };
     let file = args.config.clone().unwrap_or_else(|| root().join("envoy/envoy.yaml"));
-    let bootstrap = Bootstrap::read(&file)?
+    let mut bootstrap = Bootstrap::read(&file)?
         .module(module)
         .admin_port(args.admin_port)
         .listener_port(LISTENER, args.port)?;
+    let has_page = bootstrap.has_listener(PAGE);
+    if has_page {
+        bootstrap = bootstrap.listener_port(PAGE, args.page_port())?;
+    }
     let mut model = Model::start(args.model, &dir, lifetime)?;
     let bootstrap = attach(bootstrap, &model)?;
     let mut envoy = Launch::new(bootstrap)
@@ -72,7 +80,14 @@ pub fn run(args: &Args) -> Result<()> {
 
     let mut out = io::stdout();
     let url = envoy.url(LISTENER)?;
-    let introduction = hints::introduction(&url, envoy.admin().address(), &model, &dir);
+    let page = if has_page { Some(format!("{}/llm", envoy.url(PAGE)?)) } else { None };
+    let places = hints::Places {
+        url: &url,
+        page: page.as_deref(),
+        admin: envoy.admin().address(),
+        dir: &dir,
+    };
+    let introduction = hints::introduction(&places, &model);
     out.write_all(introduction.as_bytes())?;
     if args.exit_when_ready {
         let pids = [Some(envoy.release()), model.release()];
@@ -96,6 +111,13 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// Nobody has to choose a port for a second demo's page.
+    fn page_port(&self) -> u16 {
+        let any = self.port == 0 || check_port(PAGE_PORT, "--page-port").is_err();
+        let usual = || if any { 0 } else { PAGE_PORT };
+        self.page_port.unwrap_or_else(usual)
+    }
+
     /// Demos on different ports keep their files apart.
     fn dir(&self) -> PathBuf {
         let dir = target_dir().join("demo");
@@ -148,6 +170,8 @@ fn stop_signal() -> Result<Arc<AtomicBool>> {
 }
 
 const LISTENER: &str = "gateway";
+const PAGE: &str = "page";
+const PAGE_PORT: u16 = 10001;
 const CLUSTER: &str = "local";
 const VIEW_INTERVAL: Duration = Duration::from_millis(50);
 
