@@ -158,6 +158,11 @@ impl State {
         (state, flow)
     }
 
+    /// Whether this exchange waits for something that only time brings, and wants ticks.
+    pub fn waits(&self) -> bool {
+        false
+    }
+
     fn advance(
         self,
         service: &Service,

@@ -1,5 +1,7 @@
 //! One loaded configuration of the gateway role, and what it opened at the host.
 
+use std::time::Duration;
+
 use super::Call;
 use crate::config;
 use crate::host::{Host, Status};
@@ -55,6 +57,14 @@ impl Service {
         let by_client_ip = rules.iter().any(|rule| rule.counts_by(KeyPart::ClientIp));
         Ok(Self { metrics, limiter, by_client_ip, config })
     }
+
+    /// How often [`Service::tick`] is wanted; zero: never.
+    pub fn tick_period(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What is to be done from time to time, without a request.
+    pub fn tick(&self, _host: &impl Host) {}
 
     pub(super) fn consumer(&self, call: &Call) -> Option<&Consumer> {
         call.consumer.and_then(|id| self.config.auth.consumer(id))

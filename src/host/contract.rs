@@ -64,6 +64,8 @@ pub fn answer<H: Host>(event: Event, host: &H) -> Flow {
         Event::ResponseBody { .. }
         | Event::RequestTrailers
         | Event::ResponseTrailers
+        | Event::Called(_)
+        | Event::Tick
         | Event::Log => Flow::Continue,
     }
 }

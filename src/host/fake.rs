@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Buffer, Map, MetricKind, Status, Timestamp};
+use super::{Buffer, CallId, Map, MetricKind, Status, Timestamp};
 
 mod process;
 mod roles;
@@ -40,6 +40,7 @@ struct Stream {
     properties: BTreeMap<String, Vec<u8>>,
     filter_state: BTreeMap<String, Vec<u8>>,
     replies: Vec<LocalReply>,
+    sent: Vec<SentCall>,
     route_cache_clears: u32,
     late_edits: u32,
     logging: bool,
@@ -75,6 +76,17 @@ impl LocalReply {
     }
 }
 
+/// What [`Calls`](super::Calls) was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentCall {
+    /// `None` if the answer is for nobody.
+    pub id: Option<CallId>,
+    pub cluster: String,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    pub timeout: Duration,
+}
+
 /// A call to the host, to count it or to make it fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
@@ -95,6 +107,7 @@ pub enum Call {
     Record,
     Value,
     Reply,
+    Call,
     Log,
 }
 
@@ -197,6 +210,12 @@ impl Fake {
 
     pub fn replies(&self) -> Vec<LocalReply> {
         self.stream.borrow().replies.clone()
+    }
+
+    /// HTTP requests of the filter's own. To answer one, give it headers and a body and let the
+    /// filter see [`Event::Called`](super::Event::Called).
+    pub fn sent_calls(&self) -> Vec<SentCall> {
+        self.stream.borrow().sent.clone()
     }
 
     /// How often the route was to be chosen again.

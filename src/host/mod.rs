@@ -6,6 +6,7 @@
 //! [`contract`] suite runs on both.
 
 use std::fmt;
+use std::time::Duration;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -21,11 +22,12 @@ pub use rfc3339::Rfc3339;
 
 /// All roles together. Code that needs one or two of them asks for those.
 pub trait Host:
-    Headers + Bodies + Properties + Clock + Random + SharedStore + Metrics + Reply + Logger
+    Headers + Bodies + Properties + Clock + Random + SharedStore + Metrics + Reply + Calls + Logger
 {
 }
-impl<T: Headers + Bodies + Properties + Clock + Random + SharedStore + Metrics + Reply + Logger>
-    Host for T
+impl<
+    T: Headers + Bodies + Properties + Clock + Random + SharedStore + Metrics + Reply + Calls + Logger,
+> Host for T
 {
 }
 
@@ -50,6 +52,11 @@ pub enum Event {
         end: bool,
     },
     ResponseTrailers,
+    /// The answer to a [`Calls::call`] of this stream came, or the call failed: then it has no
+    /// headers, or a status of Envoy's own. Headers and body are there for this callback only.
+    Called(CallId),
+    /// A moment has passed. Comes only to streams that wait for something.
+    Tick,
     /// The stream is over, however it ended: the last event, and the last chance to publish
     /// filter state to the access log.
     Log,
@@ -294,6 +301,31 @@ pub trait Reply {
         body: &[u8],
     ) -> Result<(), Status>;
 }
+
+/// HTTP requests of the gateway's own, to clusters of the same Envoy.
+pub trait Calls {
+    /// Sends a request for this stream; [`Event::Called`] brings the answer, unless the stream ends
+    /// before. An unknown cluster, or a request without method, path and authority, is a
+    /// `BadArgument`.
+    fn call(&self, request: &Request<'_>) -> Result<CallId, Status>;
+    /// Sends a request for nobody: it goes out even if this stream ends now, and nobody sees the
+    /// answer.
+    fn send(&self, request: &Request<'_>) -> Result<(), Status>;
+}
+
+/// An HTTP request to a cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub cluster: &'a str,
+    /// With `:method`, `:path` and `:authority`.
+    pub headers: &'a [(&'a str, SafeValue<'a>)],
+    pub body: &'a [u8],
+    /// Whole milliseconds; when it is over, the answer is a 504.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(pub u32);
 
 /// One line to Envoy's log.
 pub trait Logger {

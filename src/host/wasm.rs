@@ -6,13 +6,17 @@
 use std::{ptr, time::Duration};
 
 use super::{
-    Bodies, Buffer, Clock, Expect, Headers, Logger, Map, MetricId, MetricKind, Metrics, Pairs,
-    Properties, Random, Reply, SafeValue, SharedStore, Status, Stored, Timestamp,
+    Bodies, Buffer, CallId, Calls, Clock, Expect, Headers, Logger, Map, MetricId, MetricKind,
+    Metrics, Pairs, Properties, Random, Reply, Request, SafeValue, SharedStore, Status, Stored,
+    Timestamp,
 };
 
-/// Envoy, as seen from the callback that runs now: calls act on its stream.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Envoy;
+/// Envoy, as seen from the callback that runs now: calls act on its context.
+#[derive(Clone, Copy, Debug)]
+pub struct Envoy {
+    context: u32,
+    root: u32,
+}
 
 /// Which half of a stream to resume after a callback paused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,16 @@ pub enum Half {
 }
 
 impl Envoy {
+    /// For a callback of `context`, which lives under `root`.
+    pub fn new(context: u32, root: u32) -> Self {
+        Self { context, root }
+    }
+
+    /// Makes the calls that follow act on this context, in a callback of another one.
+    pub fn focus(&self) -> Result<(), Status> {
+        Status::check(proxy_set_effective_context(self.context))
+    }
+
     pub fn resume(&self, half: Half) -> Result<(), Status> {
         Status::check(proxy_continue_stream(half as u32))
     }
@@ -31,11 +45,6 @@ impl Envoy {
     pub fn set_tick_period(&self, period: Duration) -> Result<(), Status> {
         let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
         Status::check(proxy_set_tick_period_milliseconds(millis))
-    }
-
-    /// Makes the calls that follow act on another context than that of the callback.
-    pub fn act_as(&self, context: u32) -> Result<(), Status> {
-        Status::check(proxy_set_effective_context(context))
     }
 }
 
@@ -223,6 +232,40 @@ impl Reply for Envoy {
     }
 }
 
+impl Calls for Envoy {
+    fn call(&self, request: &Request<'_>) -> Result<CallId, Status> {
+        let headers = request.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        let headers = Pairs::encode(headers);
+        let trailers = Pairs::encode([].into_iter());
+        let timeout = u32::try_from(request.timeout.as_millis()).unwrap_or(u32::MAX);
+        let mut id = 0;
+        // SAFETY: all slices are valid for the whole call, which only reads them; `id` outlives it.
+        Status::check(unsafe {
+            proxy_http_call(
+                request.cluster.as_ptr(),
+                request.cluster.len(),
+                headers.as_ptr(),
+                headers.len(),
+                request.body.as_ptr(),
+                request.body.len(),
+                trailers.as_ptr(),
+                trailers.len(),
+                timeout,
+                &raw mut id,
+            )
+        })?;
+        Ok(CallId(id))
+    }
+
+    /// Calls of a stream end with it; those of the root context do not.
+    fn send(&self, request: &Request<'_>) -> Result<(), Status> {
+        Self { context: self.root, ..*self }.focus()?;
+        let sent = self.call(request).map(drop);
+        self.focus()?;
+        sent
+    }
+}
+
 impl Logger for Envoy {
     fn log(&self, level: log::Level, line: &str) {
         let level = match level {
@@ -322,6 +365,18 @@ unsafe extern "C" {
         value: *const u8,
         value_len: usize,
         cas: u32,
+    ) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        body: *const u8,
+        body_len: usize,
+        trailers: *const u8,
+        trailers_len: usize,
+        timeout: u32,
+        id: *mut u32,
     ) -> u32;
     fn proxy_send_local_response(
         status: u32,

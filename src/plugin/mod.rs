@@ -8,17 +8,22 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::host::wasm::Envoy;
-use crate::host::{Event, Flow};
+use crate::host::wasm::{Envoy, Half};
+use crate::host::{CallId, Event, Flow};
 use crate::{attempt, exchange};
 
 mod root;
 
 use root::Root;
 
-/// A role with the state of one stream. The configuration is the one that was in force when the
-/// stream began.
-enum Stream {
+/// One stream, under the configuration that was in force when it began.
+struct Stream {
+    root: u32,
+    role: Role,
+}
+
+/// A role with the state of one stream.
+enum Role {
     Gateway(Rc<exchange::Service>, exchange::State),
     Provider(Rc<attempt::Service>, attempt::State),
     #[cfg(feature = "contract")]
@@ -33,6 +38,8 @@ enum Stream {
 struct Contexts {
     roots: HashMap<u32, Root>,
     streams: HashMap<u32, Stream>,
+    /// Streams that wait for something that only time brings.
+    waiting: Vec<u32>,
 }
 
 thread_local! {
@@ -49,32 +56,77 @@ fn with<T>(otherwise: T, f: impl FnOnce(&mut Contexts) -> T) -> T {
 }
 
 fn on(stream: u32, event: Event) -> u32 {
-    let flow = with(Flow::Continue, |contexts| {
-        contexts.streams.get_mut(&stream).map_or(Flow::Continue, |stream| stream.step(event))
-    });
-    match flow {
+    match with(Flow::Continue, |contexts| contexts.step(stream, event)) {
         Flow::Continue => 0,
         Flow::Pause => 1,
     }
 }
 
-impl Stream {
-    fn step(&mut self, event: Event) -> Flow {
+impl Contexts {
+    fn step(&mut self, id: u32, event: Event) -> Flow {
+        let Some(stream) = self.streams.get_mut(&id) else { return Flow::Continue };
+        let envoy = Envoy::new(id, stream.root);
+        let flow = stream.role.step(event, &envoy);
+        if stream.role.waits() && !self.waiting.contains(&id) {
+            self.waiting.push(id);
+            if let Some(root) = self.roots.get_mut(&stream.root) {
+                root.hurry(envoy);
+            }
+        }
+        flow
+    }
+
+    /// A step outside of the stream's own callbacks, where its flow has to be told.
+    fn wake(&mut self, id: u32, event: Event) {
+        let Some(root) = self.streams.get(&id).map(|stream| stream.root) else { return };
+        let envoy = Envoy::new(id, root);
+        if envoy.focus().is_ok() && self.step(id, event) == Flow::Continue {
+            // A stream that is gone needs no resuming.
+            let _ = envoy.resume(Half::Request);
+        }
+    }
+
+    fn tick(&mut self, root: u32) {
+        for id in std::mem::take(&mut self.waiting) {
+            match self.streams.get(&id) {
+                Some(stream) if stream.root != root => self.waiting.push(id),
+                Some(stream) if stream.role.waits() => self.wake(id, Event::Tick),
+                _ => {}
+            }
+            let waits = self.streams.get(&id).is_some_and(|stream| stream.role.waits());
+            if waits && !self.waiting.contains(&id) {
+                self.waiting.push(id);
+            }
+        }
+        let idle = self.waiting.is_empty();
+        let envoy = Envoy::new(root, root);
+        if let (Ok(()), Some(root)) = (envoy.focus(), self.roots.get_mut(&root)) {
+            root.tick(envoy, idle);
+        }
+    }
+}
+
+impl Role {
+    fn step(&mut self, event: Event, envoy: &Envoy) -> Flow {
         match self {
             Self::Gateway(service, state) => {
-                let (next, flow) = std::mem::take(state).step(service, event, &Envoy);
+                let (next, flow) = std::mem::take(state).step(service, event, envoy);
                 *state = next;
                 flow
             }
             Self::Provider(service, state) => {
-                let (next, flow) = std::mem::take(state).step(service, event, &Envoy);
+                let (next, flow) = std::mem::take(state).step(service, event, envoy);
                 *state = next;
                 flow
             }
             #[cfg(feature = "contract")]
-            Self::Contract => crate::host::contract::answer(event, &Envoy),
+            Self::Contract => crate::host::contract::answer(event, envoy),
             Self::Unconfigured => Flow::Continue,
         }
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self, Self::Gateway(_, state) if state.waits())
     }
 }
 
@@ -102,14 +154,14 @@ extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
         if parent == 0 {
             contexts.roots.insert(context, Root::default());
         } else if let Some(root) = contexts.roots.get(&parent) {
-            contexts.streams.insert(context, root.stream());
+            contexts.streams.insert(context, Stream { root: parent, role: root.role() });
         }
     });
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_configure(root: u32, _size: usize) -> u32 {
-    let configured = root::configure();
+    let configured = root::configure(Envoy::new(root, root));
     with(false, |contexts| match configured {
         Some(configured) => contexts.roots.insert(root, configured).is_some(),
         None => false,
@@ -145,6 +197,23 @@ extern "C" fn proxy_on_response_body(stream: u32, size: usize, end: u32) -> u32 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_trailers(stream: u32, _count: usize) -> u32 {
     on(stream, Event::ResponseTrailers)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(root: u32) {
+    with((), |contexts| contexts.tick(root));
+}
+
+/// What calls of root contexts bring is for nobody.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(
+    context: u32,
+    call: u32,
+    _headers: usize,
+    _body_size: usize,
+    _trailers: usize,
+) {
+    with((), |contexts| contexts.wake(context, Event::Called(CallId(call))));
 }
 
 /// Comes once for a stream, however it ended. Root contexts get it too, and are left alone.

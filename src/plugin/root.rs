@@ -2,78 +2,124 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::Stream;
+use super::Role;
 use crate::config::{self, Mistakes};
 use crate::host::wasm::Envoy;
-use crate::host::{Bodies, Buffer, Logger, Properties};
+use crate::host::{Bodies, Buffer, Logger, Properties, Status};
 use crate::{attempt, exchange};
 
 /// A root context.
 #[derive(Default)]
-pub(super) enum Root {
+pub(super) struct Root {
+    loaded: Loaded,
+    /// Ticks come fast, since a stream waits.
+    hurried: bool,
+}
+
+#[derive(Default)]
+enum Loaded {
     Gateway(Rc<exchange::Service>),
     Provider(Rc<attempt::Service>),
     #[cfg(feature = "contract")]
     Contract,
     #[default]
-    Unconfigured,
+    Nothing,
 }
 
 impl Root {
-    /// A new stream under this configuration.
-    pub(super) fn stream(&self) -> Stream {
-        match self {
-            Self::Gateway(service) => Stream::Gateway(service.clone(), exchange::State::default()),
-            Self::Provider(service) => Stream::Provider(service.clone(), attempt::State::default()),
+    /// What a new stream does under this configuration.
+    pub(super) fn role(&self) -> Role {
+        match &self.loaded {
+            Loaded::Gateway(service) => Role::Gateway(service.clone(), exchange::State::default()),
+            Loaded::Provider(service) => Role::Provider(service.clone(), attempt::State::default()),
             #[cfg(feature = "contract")]
-            Self::Contract => Stream::Contract,
-            Self::Unconfigured => Stream::Unconfigured,
+            Loaded::Contract => Role::Contract,
+            Loaded::Nothing => Role::Unconfigured,
         }
+    }
+
+    /// Makes ticks come fast until a tick finds that nobody waits.
+    pub(super) fn hurry(&mut self, envoy: Envoy) {
+        if !self.hurried {
+            self.hurried = envoy.set_tick_period(HURRIED).is_ok();
+        }
+    }
+
+    /// `idle`: no stream waits.
+    pub(super) fn tick(&mut self, envoy: Envoy, idle: bool) {
+        if self.hurried && idle {
+            self.hurried = self.rest(envoy).is_err();
+        }
+        if let Loaded::Gateway(service) = &self.loaded {
+            service.tick(&envoy);
+        }
+    }
+
+    fn rest(&self, envoy: Envoy) -> Result<(), Status> {
+        let period = match &self.loaded {
+            Loaded::Gateway(service) => service.tick_period(),
+            _ => Duration::ZERO,
+        };
+        envoy.set_tick_period(period)
     }
 }
 
 /// Reads and checks the plugin's configuration. `None` makes Envoy refuse it, after one line in its
 /// log for each mistake.
-pub(super) fn configure() -> Option<Root> {
-    let role = Envoy.property(&["plugin_root_id"]).unwrap_or_default();
+pub(super) fn configure(envoy: Envoy) -> Option<Root> {
+    let root = Root { loaded: load(envoy)?, hurried: false };
+    root.rest(envoy).map_err(|status| tell(envoy, format_args!("tick period: {status}"))).ok()?;
+    Some(root)
+}
+
+fn load(envoy: Envoy) -> Option<Loaded> {
+    let role = envoy.property(&["plugin_root_id"]).unwrap_or_default();
     // An absent configuration is an empty one.
     let written =
-        Envoy.body(Buffer::PluginConfiguration, 0, config::MAX_BYTES + 1).unwrap_or_default();
+        envoy.body(Buffer::PluginConfiguration, 0, config::MAX_BYTES + 1).unwrap_or_default();
     match role.as_slice() {
-        b"gateway" => gateway(&written),
-        b"provider" => provider(&written),
+        b"gateway" => gateway(&written, envoy),
+        b"provider" => provider(&written, envoy),
         #[cfg(feature = "contract")]
-        b"contract" => Some(Root::Contract),
+        b"contract" => Some(Loaded::Contract),
         other => {
             let shown = String::from_utf8_lossy(other);
-            tell(format_args!("root_id: {shown:?} is no role: expected gateway or provider"));
+            tell(
+                envoy,
+                format_args!("root_id: {shown:?} is no role: expected gateway or provider"),
+            );
             None
         }
     }
 }
 
-fn gateway(written: &[u8]) -> Option<Root> {
-    let config = config::Gateway::from_bytes(written).map_err(|m| tell_all(&m)).ok()?;
-    let service = exchange::Service::open(config, &Envoy).map_err(tell).ok()?;
-    Some(Root::Gateway(Rc::new(service)))
+fn gateway(written: &[u8], envoy: Envoy) -> Option<Loaded> {
+    let config = config::Gateway::from_bytes(written).map_err(|m| tell_all(envoy, &m)).ok()?;
+    let service = exchange::Service::open(config, &envoy).map_err(|f| tell(envoy, f)).ok()?;
+    Some(Loaded::Gateway(Rc::new(service)))
 }
 
-fn provider(written: &[u8]) -> Option<Root> {
+fn provider(written: &[u8], envoy: Envoy) -> Option<Loaded> {
     let loaded = config::Provider::from_bytes(written, &environment);
-    let provider = loaded.map_err(|m| tell_all(&m)).ok()?;
-    Some(Root::Provider(Rc::new(attempt::Service { provider })))
+    let provider = loaded.map_err(|m| tell_all(envoy, &m)).ok()?;
+    Some(Loaded::Provider(Rc::new(attempt::Service { provider })))
 }
 
-fn tell_all(mistakes: &Mistakes) {
-    mistakes.iter().for_each(tell);
+fn tell_all(envoy: Envoy, mistakes: &Mistakes) {
+    mistakes.iter().for_each(|mistake| tell(envoy, mistake));
 }
 
-fn tell(line: impl fmt::Display) {
-    Envoy.log(log::Level::Error, &line.to_string());
+fn tell(envoy: Envoy, line: impl fmt::Display) {
+    envoy.log(log::Level::Error, &line.to_string());
 }
 
 #[expect(clippy::disallowed_methods, reason = "the provider role's credentials may come from here")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// How often a stream looks whether what it waits for is there: well below the time that any model
+/// takes, well above what a look costs.
+const HURRIED: Duration = Duration::from_millis(5);

@@ -1,9 +1,10 @@
 //! The host calls, as the filter sees them.
 
-use super::{Access, Call, Fake, HeaderMap, LocalReply, Metric};
+use super::{Access, Call, Fake, HeaderMap, LocalReply, Metric, SentCall};
 use crate::host::{
-    Bodies, Buffer, Clock, Expect, Headers, Logger, Map, MetricId, MetricKind, Metrics, Pairs,
-    Properties, Random, Reply, SafeValue, SharedStore, Status, Stored, Timestamp,
+    Bodies, Buffer, CallId, Calls, Clock, Expect, Headers, Logger, Map, MetricId, MetricKind,
+    Metrics, Pairs, Properties, Random, Reply, Request, SafeValue, SharedStore, Status, Stored,
+    Timestamp,
 };
 
 impl Headers for Fake {
@@ -182,6 +183,19 @@ impl Reply for Fake {
     }
 }
 
+impl Calls for Fake {
+    fn call(&self, request: &Request<'_>) -> Result<CallId, Status> {
+        self.begin(Call::Call)?;
+        let id = CallId(u32::try_from(self.calls(Call::Call)).unwrap_or(u32::MAX));
+        self.sent(Some(id), request).map(|()| id)
+    }
+
+    fn send(&self, request: &Request<'_>) -> Result<(), Status> {
+        self.begin(Call::Call)?;
+        self.sent(None, request)
+    }
+}
+
 impl Logger for Fake {
     fn log(&self, level: log::Level, line: &str) {
         let _ = self.begin(Call::Log);
@@ -190,6 +204,23 @@ impl Logger for Fake {
 }
 
 impl Fake {
+    fn sent(&self, id: Option<CallId>, request: &Request<'_>) -> Result<(), Status> {
+        let has = |name: &str| request.headers.iter().any(|(n, _)| *n == name);
+        if ![":method", ":path", ":authority"].into_iter().all(has) {
+            return Err(Status::BadArgument);
+        }
+        let header =
+            |(name, value): &(&str, SafeValue<'_>)| ((*name).to_owned(), value.as_bytes().to_vec());
+        self.stream.borrow_mut().sent.push(SentCall {
+            id,
+            cluster: request.cluster.to_owned(),
+            headers: request.headers.iter().map(header).collect(),
+            body: request.body.to_vec(),
+            timeout: request.timeout,
+        });
+        Ok(())
+    }
+
     fn change<T>(
         &self,
         id: MetricId,
