@@ -63,7 +63,7 @@
 //! | get_timestamp | [`host::Clock::now`], shown by [`host::Rfc3339`] |
 //! | is_rate_limited | [`limit::Limiter::admit_request`], [`limit::Ticket::reserve`]: decisions, not a bool |
 //! | CACHE_KEY_PREFIX, calculate_hash | [`cache::key`] |
-//! | cache_get, cache_set | [`cache::table`] |
+//! | cache_get, cache_set with a ttl | [`cache::Cache::lookup`], [`cache::Cache::store`] |
 
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::panic, clippy::unreachable))]
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::canonical::Fault;
+use super::convert::Obstacle;
 use super::key::Uncacheable;
-use super::record::{Form, Ttl};
+use super::record::{Form, Ttl, is_media_type};
 use super::table::{Missing, Stored};
 use crate::protocol::Operation;
 
@@ -53,6 +54,8 @@ pub enum Skip {
     Off,
     /// The operation is not among those that the configuration names.
     Operation,
+    /// The model is not among those that the configuration names.
+    Model,
     /// `cache-control: no-store`.
     NoStore,
     Stateful,
@@ -71,6 +74,14 @@ pub enum Skip {
     ErrorBody,
     /// Shared data refused.
     Store,
+    /// There is an answer, but not in the form that was asked for: [`Obstacle`] tells why.
+    NoOtherForm,
+    FormMalformed,
+    FormUnknown,
+    FormConflict,
+    FormUnfinished,
+    FormWithoutUsage,
+    FormTooLarge,
 }
 
 /// What is known of an answer when its last byte has passed.
@@ -160,11 +171,6 @@ fn whole_json(operation: Operation, body: &[u8]) -> Result<(), Skip> {
     }
 }
 
-fn is_media_type(value: &[u8], expected: &[u8]) -> bool {
-    let essence = value.split(|b| *b == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(expected)
-}
-
 /// Ollama streams lines of JSON.
 fn is_ndjson(head: &Answer<'_>) -> bool {
     head.form == Form::Stream && is_media_type(head.content_type, b"application/x-ndjson")
@@ -222,9 +228,10 @@ fn seconds(digits: &[u8]) -> Option<u64> {
 }
 
 impl Skip {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
         Self::Off,
         Self::Operation,
+        Self::Model,
         Self::NoStore,
         Self::Stateful,
         Self::InvalidJson,
@@ -237,12 +244,20 @@ impl Skip {
         Self::Incomplete,
         Self::ErrorBody,
         Self::Store,
+        Self::NoOtherForm,
+        Self::FormMalformed,
+        Self::FormUnknown,
+        Self::FormConflict,
+        Self::FormUnfinished,
+        Self::FormWithoutUsage,
+        Self::FormTooLarge,
     ];
 
     pub fn label(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Operation => "operation",
+            Self::Model => "model",
             Self::NoStore => "no_store",
             Self::Stateful => "stateful",
             Self::InvalidJson => "invalid_json",
@@ -255,6 +270,13 @@ impl Skip {
             Self::Incomplete => "incomplete",
             Self::ErrorBody => "error_body",
             Self::Store => "store",
+            Self::NoOtherForm => "no_other_form",
+            Self::FormMalformed => "form_malformed",
+            Self::FormUnknown => "form_unknown",
+            Self::FormConflict => "form_conflict",
+            Self::FormUnfinished => "form_unfinished",
+            Self::FormWithoutUsage => "form_without_usage",
+            Self::FormTooLarge => "form_too_large",
         }
     }
 }
@@ -269,6 +291,20 @@ impl From<Uncacheable> for Skip {
             Uncacheable::Body(Fault::Depth | Fault::Exponent | Fault::Members | Fault::Effort) => {
                 Self::TooComplex
             }
+        }
+    }
+}
+
+impl From<Obstacle> for Skip {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::NoOtherForm => Self::NoOtherForm,
+            Obstacle::Malformed => Self::FormMalformed,
+            Obstacle::Unknown => Self::FormUnknown,
+            Obstacle::Conflict => Self::FormConflict,
+            Obstacle::Unfinished => Self::FormUnfinished,
+            Obstacle::NoUsage => Self::FormWithoutUsage,
+            Obstacle::TooLarge => Self::FormTooLarge,
         }
     }
 }

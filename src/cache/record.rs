@@ -1,15 +1,40 @@
 //! One stored answer as bytes: framed, so that whatever else lies under a key is a miss.
+//!
+//! Bodies are stored as they are, not compressed. Deflate (which is what the host offers) was
+//! measured on answers of English text: 1 KiB of JSON shrinks 1.7 times and takes 9 us to write and
+//! 4 us to read, 16 KiB 3.1 times, 196 us and 20 us, 200 KiB 6.1 times, 3.7 ms and 424 us; streams
+//! shrink 15 to 20 times, 200 KiB in 0.8 ms and 267 us. To copy as much takes under 1 us, 1 us and
+//! 130 us. Memory is bounded as it is, and a worker that compresses serves nobody meanwhile.
 
 use std::time::Duration;
 
 use super::key::Key;
 use crate::host::Timestamp;
+use crate::protocol::usage::Usage;
 
 /// In which form an answer came from the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     Json,
     Stream,
+}
+
+impl Form {
+    /// By the content type: JSON for anything that is no stream.
+    pub fn of(content_type: &[u8]) -> Self {
+        let is = |name| is_media_type(content_type, name);
+        if is(b"text/event-stream") || is(b"application/x-ndjson") {
+            Self::Stream
+        } else {
+            Self::Json
+        }
+    }
+}
+
+/// Whether a content type, without its parameters, is `expected`.
+pub(super) fn is_media_type(value: &[u8], expected: &[u8]) -> bool {
+    let essence = value.split(|b| *b == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(expected)
 }
 
 /// What a hit reports in place of the usage that it saved.
@@ -19,6 +44,18 @@ pub struct Tokens {
     pub cached_input: u32,
     pub output: u32,
     pub reasoning: u32,
+}
+
+impl From<Usage> for Tokens {
+    fn from(usage: Usage) -> Self {
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            input: count(usage.input),
+            cached_input: count(usage.cached_input),
+            output: count(usage.output),
+            reasoning: count(usage.reasoning),
+        }
+    }
 }
 
 /// How long an answer may be served. Never 0, which elsewhere means "for ever".
@@ -137,6 +174,11 @@ impl Record {
         now.millis() < self.expires_ms
     }
 
+    /// Written by a clock that is ahead of this one by more than clocks differ.
+    pub(super) fn is_of_the_future(&self, now: Timestamp) -> bool {
+        self.created_ms > now.millis().saturating_add(MAX_SKEW_MS)
+    }
+
     /// The value of the `age` header.
     pub fn age_seconds(&self, now: Timestamp) -> u64 {
         now.millis().saturating_sub(self.created_ms) / 1000
@@ -207,6 +249,7 @@ const STREAM: u8 = 1;
 /// Magic, form, status, two times, four counts, key, two lengths.
 pub(super) const HEAD_BYTES: usize = 5 + 1 + 2 + 2 * 8 + 4 * 4 + 32 + 1 + 4;
 const MARK_BYTES: usize = 16;
+const MAX_SKEW_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,122 @@
+//! The other form of a stored answer: a stream from JSON, JSON from a stream.
+//!
+//! A conversion is exact or it is refused. What a client collects from the stream is what the JSON
+//! says, and the other way round: values are copied as they are written, never read and printed
+//! again, and what nobody knows how to take apart or put together is an [`Obstacle`], so that the
+//! request is a miss. How a provider would have cut its text into events cannot be known; the
+//! pieces here are the tokens where the answer tells them, else a few kilobytes long.
+
+mod chat;
+mod json;
+mod merge;
+mod messages;
+mod ollama;
+mod responses;
+mod said;
+
+use super::record::Form;
+use crate::protocol::Operation;
+use crate::protocol::sse::{self, Decoder, Format, Frame};
+
+/// Why an answer cannot be served in its other form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Obstacle {
+    /// The operation has one form only.
+    NoOtherForm,
+    /// Not of the operation's format.
+    Malformed,
+    /// A member, an event or an item of which only one form is known.
+    Unknown,
+    /// Parts of a stream that tell different things of the whole.
+    Conflict,
+    /// The answer never ends.
+    Unfinished,
+    /// A stream whose usage was not asked for, which JSON always has.
+    NoUsage,
+    /// The other form would be larger than [`MAX_BYTES`].
+    TooLarge,
+}
+
+/// The answer to `operation` in the form that `body` is not in. `usage` is whether the client of a
+/// chat or text completion asked for the usage event of a stream; JSON always has its usage.
+pub fn convert(
+    operation: Operation,
+    from: Form,
+    body: &[u8],
+    usage: bool,
+) -> Result<Vec<u8>, Obstacle> {
+    use Operation::{Chat, Completion, Messages, OllamaChat, OllamaGenerate, Responses};
+    let body = std::str::from_utf8(body).map_err(|_| Obstacle::Malformed)?;
+    let converted = match (operation, from) {
+        (Chat | Completion, Form::Json) => chat::to_stream(operation, body, usage),
+        (Chat | Completion, Form::Stream) => chat::to_json(operation, body),
+        (Responses, Form::Json) => responses::to_stream(body),
+        (Responses, Form::Stream) => responses::to_json(body),
+        (Messages, Form::Json) => messages::to_stream(body),
+        (Messages, Form::Stream) => messages::to_json(body),
+        (OllamaChat | OllamaGenerate, Form::Json) => ollama::to_stream(operation, body),
+        (OllamaChat | OllamaGenerate, Form::Stream) => ollama::to_json(body),
+        _ => Err(Obstacle::NoOtherForm),
+    }?;
+    if converted.len() > MAX_BYTES { Err(Obstacle::TooLarge) } else { Ok(converted.into_bytes()) }
+}
+
+/// How an operation's answers in this form are labelled.
+pub fn content_type(operation: Operation, form: Form) -> &'static str {
+    match (operation, form) {
+        (Operation::OllamaChat | Operation::OllamaGenerate, Form::Stream) => "application/x-ndjson",
+        (_, Form::Stream) => "text/event-stream; charset=utf-8",
+        (_, Form::Json) => "application/json",
+    }
+}
+
+/// The names and data of the events of a whole stream. Data that is spread over lines, which no
+/// provider sends, is malformed.
+fn events(body: &str) -> impl Iterator<Item = Result<(&str, &str), Obstacle>> {
+    frames(Format::EventStream, body).filter_map(|frame| {
+        let event = sse::event(frame?)?;
+        let std::borrow::Cow::Borrowed(data) = event.data else {
+            return Some(Err(Obstacle::Malformed));
+        };
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Obstacle::Malformed);
+        Some(text(event.name).and_then(|name| Ok((name, text(data)?))))
+    })
+}
+
+/// The lines of a whole NDJSON body.
+fn lines(body: &str) -> impl Iterator<Item = Result<&str, Obstacle>> {
+    frames(Format::JsonLines, body).map(|frame| {
+        let line = frame.and_then(|frame| std::str::from_utf8(frame).ok());
+        line.map(str::trim).ok_or(Obstacle::Malformed)
+    })
+}
+
+/// The frames of a whole body, `None` for one that is too large to be read. A last one that has no
+/// end is a frame too: its JSON tells whether it is whole.
+fn frames(format: Format, body: &str) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut decoder = Decoder::new(format);
+    let mut rest = body.as_bytes();
+    std::iter::from_fn(move || {
+        loop {
+            let Some(piece) = decoder.next(rest) else {
+                return Some(std::mem::take(&mut rest)).filter(|last| !last.is_empty()).map(Some);
+            };
+            let whole = match piece.frame {
+                Frame::Whole(_) => Some(true),
+                Frame::Excess(_) => Some(false),
+                Frame::Rest(_) => None,
+            };
+            let (frame, after) = rest.split_at_checked(piece.taken).unwrap_or((rest, &[]));
+            rest = after;
+            if let Some(whole) = whole {
+                return Some(whole.then_some(frame));
+            }
+        }
+    })
+}
+
+/// Bounds what one answer can grow to: parts of it are repeated in every event.
+pub const MAX_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;
