@@ -84,3 +84,4 @@ pub mod price;
 pub mod protocol;
 pub mod routing;
 pub mod store;
+pub mod translate;

@@ -42,6 +42,7 @@ pub(crate) struct Members<'o> {
 
 impl<'a> Raw<'a> {
     pub const NULL: Self = Self(Cow::Borrowed("null"));
+    pub const EMPTY_OBJECT: Self = Self(Cow::Borrowed("{}"));
 
     /// `None` unless `json` is one JSON value.
     pub fn new(json: impl Into<Cow<'a, str>>) -> Option<Self> {
@@ -51,8 +52,17 @@ impl<'a> Raw<'a> {
         Some(Self(json))
     }
 
+    pub(crate) fn from_wire<'b>(value: &impl Wire<'b>) -> Self {
+        // What is written of text is text.
+        Self(String::from_utf8(super::write(value)).unwrap_or_default().into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub fn into_text(self) -> Cow<'a, str> {
+        self.0
     }
 
     pub fn is_object(&self) -> bool {
@@ -150,6 +160,11 @@ impl<'a> Rest<'a> {
         self.0.iter().filter_map(|(key, value)| Some((key.text()?, value)))
     }
 
+    /// Keys as they are written, with their quotes.
+    pub(crate) fn raw(&self) -> impl Iterator<Item = (&Raw<'a>, &Raw<'a>)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
     /// Reads an object. `field` reads the values of the keys it knows and leaves the others.
     pub(crate) fn read(
         scanner: &mut Scanner<'a>,
@@ -173,6 +188,18 @@ impl<'a> Rest<'a> {
             Ok(())
         })?;
         Ok(Self(rest))
+    }
+}
+
+impl<'a> Wire<'a> for Rest<'a> {
+    fn read(scanner: &mut Scanner<'a>, at: &Path<'_>) -> Result<Self, Error> {
+        Self::read(scanner, at, |_, _| Ok(false))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut members = Members::new(out);
+        members.rest(self);
+        members.end();
     }
 }
 
@@ -281,11 +308,16 @@ impl<'o> Members<'o> {
 
     pub(crate) fn rest(&mut self, rest: &Rest<'_>) {
         for (key, value) in &rest.0 {
-            self.comma();
-            key.write(self.out);
-            self.out.push(b':');
-            value.write(self.out);
+            self.raw(key, |out| value.write(out));
         }
+    }
+
+    /// `key` as it is written, with its quotes.
+    pub(crate) fn raw(&mut self, key: &Raw<'_>, value: impl FnOnce(&mut Vec<u8>)) {
+        self.comma();
+        key.write(self.out);
+        self.out.push(b':');
+        value(self.out);
     }
 
     pub(crate) fn end(self) {

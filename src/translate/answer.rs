@@ -1,0 +1,179 @@
+//! An answer on its way back, whatever it is: an error, a whole answer or a stream.
+
+use super::{Asked, Context, Pair, Stream, failure};
+use crate::error::Error;
+use crate::protocol::Operation;
+use crate::protocol::sse::{self, Decoder, Format, Frame};
+use crate::protocol::stream::error_event;
+
+/// The largest answer that is translated in one piece, in bytes. Beyond it: [`Answer::end`] fails.
+pub const MAX_ANSWER: usize = 32 << 20;
+
+/// Of a provider's refusal no more bytes than these are read.
+pub const MAX_ERROR: usize = 64 << 10;
+
+/// One answer. Made by [`Call::answer`](super::Call::answer).
+pub struct Answer {
+    pair: Pair,
+    context: Context,
+    asked: Asked,
+    status: u16,
+    body: Body,
+}
+
+enum Body {
+    /// Translated at its end.
+    Whole(Vec<u8>),
+    Stream(Box<Streamed>),
+}
+
+impl Answer {
+    pub(super) fn new(
+        pair: Pair,
+        context: Context,
+        asked: &Asked,
+        status: u16,
+        content_type: &[u8],
+    ) -> Self {
+        let json = content_type.trim_ascii_start().starts_with(b"application/json");
+        let body = if asked.stream && is_success(status) && !json {
+            Body::Stream(Box::new(Streamed::new(pair, &context, asked)))
+        } else {
+            Body::Whole(Vec::new())
+        };
+        Self { pair, context, asked: asked.clone(), status, body }
+    }
+
+    /// Whether pieces of the client's answer come out of [`Self::chunk`]. If not, all of it comes
+    /// out of [`Self::end`], and with it what its status is: hold the headers back until then.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.body, Body::Stream(_))
+    }
+
+    /// The client's `content-type`.
+    pub fn content_type(&self) -> &'static str {
+        match (&self.body, self.pair.operation()) {
+            (Body::Whole(_), _) => "application/json",
+            (Body::Stream(_), Operation::OllamaChat | Operation::OllamaGenerate) => {
+                "application/x-ndjson"
+            }
+            (Body::Stream(_), _) => "text/event-stream",
+        }
+    }
+
+    /// The next bytes of the provider's body, cut anywhere. What the client gets now is appended to
+    /// `out`.
+    pub fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match &mut self.body {
+            Body::Whole(body) => {
+                // One byte more than the cap shows that it was passed.
+                let cap = if is_success(self.status) { MAX_ANSWER + 1 } else { MAX_ERROR };
+                let room = cap.saturating_sub(body.len()).min(bytes.len());
+                body.extend_from_slice(bytes.get(..room).unwrap_or_default());
+            }
+            Body::Stream(stream) => stream.chunk(bytes, out),
+        }
+    }
+
+    /// The provider's body has ended: what the client gets last is appended to `out`. An error
+    /// takes the place of the answer: its status and its body are for the caller to write.
+    pub fn end(self, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self.body {
+            Body::Stream(mut stream) => {
+                stream.end(out);
+                Ok(())
+            }
+            Body::Whole(body) if !is_success(self.status) => {
+                Err(self.pair.error(self.status, &body))
+            }
+            Body::Whole(body) if body.len() > MAX_ANSWER => Err(failure::too_large()),
+            Body::Whole(body) => {
+                out.extend(self.pair.response(&body, &self.context, &self.asked)?);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A stream, cut into events and translated one by one.
+pub(super) struct Streamed {
+    operation: Operation,
+    request_id: String,
+    format: Format,
+    decoder: Decoder,
+    stream: Stream,
+    /// An error event has been written, and nothing follows it.
+    failed: bool,
+}
+
+impl Streamed {
+    pub(super) fn new(pair: Pair, context: &Context, asked: &Asked) -> Self {
+        Self {
+            operation: pair.operation(),
+            request_id: context.request_id.clone(),
+            format: pair.format(),
+            decoder: Decoder::new(pair.format()),
+            stream: pair.stream(context, asked),
+            failed: false,
+        }
+    }
+
+    pub(super) fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let mut rest = bytes;
+        while !self.failed
+            && let Some(piece) = self.decoder.next(rest)
+        {
+            let done = match piece.frame {
+                Frame::Whole(frame) => event(&mut self.stream, self.format, frame, out),
+                Frame::Rest(_) => Ok(()),
+                Frame::Excess(_) => Err(failure::too_large()),
+            };
+            rest = rest.get(piece.taken..).unwrap_or_default();
+            if let Err(error) = done {
+                self.fail(&error, out);
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        if self.failed {
+            return;
+        }
+        // A last event without its end is one if it can be understood; the terminal event decides.
+        if let Frame::Whole(frame) = self.decoder.finish() {
+            let before = out.len();
+            if event(&mut self.stream, self.format, frame, out).is_err() {
+                out.truncate(before);
+            }
+        }
+        if let Err(error) = self.stream.end(out) {
+            self.fail(&error, out);
+        }
+    }
+
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        self.failed = true;
+        out.extend(error_event(self.operation, error, &self.request_id, 0));
+    }
+}
+
+fn event(
+    stream: &mut Stream,
+    format: Format,
+    frame: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let done = match format {
+        Format::JsonLines if frame.trim_ascii().is_empty() => Ok(()),
+        Format::JsonLines => stream.event(b"", frame, out),
+        Format::EventStream => match sse::event(frame) {
+            Some(event) => stream.event(event.name, &event.data, out),
+            None => Ok(()),
+        },
+    };
+    done.map_err(failure::not_understood)
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}

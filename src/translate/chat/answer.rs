@@ -1,0 +1,226 @@
+//! Answers in OpenAI's shape: whole, and as the events of a stream.
+
+use std::borrow::Cow;
+
+use crate::protocol::openai::chat::{
+    Answer, ChatCompletionChunk, ChatCompletionResponse, Choice, ChunkChoice, CompletionUsage,
+    Delta, FunctionCall, FunctionDelta, FunctionToolCall, ToolCall, ToolCallDelta,
+};
+use crate::protocol::sse;
+use crate::protocol::usage::Usage;
+use crate::protocol::wire::{self, Nullable, Raw};
+use crate::translate::{Asked, Context};
+
+/// One choice of a whole answer.
+#[derive(Debug, Default)]
+pub(in crate::translate) struct Reply<'a> {
+    pub(in crate::translate) text: Option<Cow<'a, str>>,
+    pub(in crate::translate) refusal: Option<Cow<'a, str>>,
+    pub(in crate::translate) reasoning: Option<Cow<'a, str>>,
+    pub(in crate::translate) thinking_blocks: Vec<Raw<'a>>,
+    pub(in crate::translate) tool_calls: Vec<ToolCall<'a>>,
+    pub(in crate::translate) finish_reason: &'static str,
+}
+
+impl<'a> Reply<'a> {
+    pub(in crate::translate) fn add_text(&mut self, text: Cow<'a, str>) {
+        append(&mut self.text, text);
+    }
+
+    pub(in crate::translate) fn add_reasoning(&mut self, text: Cow<'a, str>) {
+        append(&mut self.reasoning, text);
+    }
+
+    pub(in crate::translate) fn add_call(
+        &mut self,
+        id: Cow<'a, str>,
+        name: Cow<'a, str>,
+        arguments: Cow<'a, str>,
+    ) {
+        let function = FunctionCall { name, arguments, ..Default::default() };
+        let call = FunctionToolCall { id, function, ..Default::default() };
+        self.tool_calls.push(ToolCall::Function(call));
+    }
+
+    /// The whole answer.
+    pub(in crate::translate) fn write(
+        replies: Vec<Self>,
+        id: Option<Cow<'_, str>>,
+        usage: Option<Usage>,
+        context: &Context,
+    ) -> Vec<u8> {
+        let choices = replies.into_iter().zip(0..).map(|(reply, index)| reply.choice(index));
+        let id = id.unwrap_or_else(|| format!("chatcmpl-{}", context.request_id).into());
+        let answer = ChatCompletionResponse {
+            id: Some(id),
+            object: Some("chat.completion".into()),
+            created: Some(context.created),
+            model: Some(context.model.as_str().into()),
+            choices: choices.collect(),
+            usage: usage.map(|usage| Raw::from_wire(&CompletionUsage::from(usage))),
+            ..Default::default()
+        };
+        answer.to_json()
+    }
+
+    fn choice(self, index: u64) -> Choice<'a> {
+        let message = Answer {
+            role: Some("assistant".into()),
+            content: Nullable(self.text),
+            refusal: Nullable(self.refusal),
+            reasoning_content: self.reasoning,
+            thinking_blocks: not_empty(self.thinking_blocks),
+            tool_calls: not_empty(self.tool_calls),
+            ..Default::default()
+        };
+        Choice {
+            index: Some(index),
+            message,
+            finish_reason: Some(self.finish_reason.into()),
+            ..Default::default()
+        }
+    }
+}
+
+/// Writes the events of a stream. The first says who speaks.
+#[derive(Debug)]
+pub(in crate::translate) struct Chunks {
+    id: Cow<'static, str>,
+    created: u64,
+    model: String,
+    usage: bool,
+    started: bool,
+}
+
+impl Chunks {
+    pub(in crate::translate) fn new(context: &Context, asked: &Asked) -> Self {
+        Self {
+            id: format!("chatcmpl-{}", context.request_id).into(),
+            created: context.created,
+            model: context.model.clone(),
+            usage: asked.usage,
+            started: false,
+        }
+    }
+
+    /// The answer begins. Once is enough, and not at all is no mistake.
+    pub(in crate::translate) fn start(&mut self, id: Option<&str>, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.started, true) {
+            if let Some(id) = id {
+                self.id = id.to_owned().into();
+            }
+            let delta = Delta {
+                role: Some("assistant".into()),
+                content: Some("".into()),
+                ..Default::default()
+            };
+            self.put(0, delta, out);
+        }
+    }
+
+    pub(in crate::translate) fn text(&mut self, index: u64, text: &str, out: &mut Vec<u8>) {
+        if !text.is_empty() {
+            self.delta(index, Delta { content: Some(text.into()), ..Default::default() }, out);
+        }
+    }
+
+    pub(in crate::translate) fn refusal(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.delta(0, Delta { refusal: Some(text.into()), ..Default::default() }, out);
+    }
+
+    pub(in crate::translate) fn reasoning(&mut self, index: u64, text: &str, out: &mut Vec<u8>) {
+        if !text.is_empty() {
+            let delta = Delta { reasoning_content: Some(text.into()), ..Default::default() };
+            self.delta(index, delta, out);
+        }
+    }
+
+    pub(in crate::translate) fn thinking_block(&mut self, block: Raw<'_>, out: &mut Vec<u8>) {
+        self.delta(0, Delta { thinking_blocks: Some(vec![block]), ..Default::default() }, out);
+    }
+
+    /// A call begins, the `call`th of the answer.
+    pub(in crate::translate) fn call(
+        &mut self,
+        index: u64,
+        call: u64,
+        id: &str,
+        name: &str,
+        arguments: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let call = ToolCallDelta {
+            index: Some(call),
+            id: Some(id.into()),
+            kind: Some("function".into()),
+            function: Some(FunctionDelta {
+                name: Some(name.into()),
+                arguments: Some(arguments.into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        self.delta(index, Delta { tool_calls: Some(vec![call]), ..Default::default() }, out);
+    }
+
+    /// More of a call's arguments.
+    pub(in crate::translate) fn arguments(&mut self, call: u64, piece: &str, out: &mut Vec<u8>) {
+        let function = FunctionDelta { arguments: Some(piece.into()), ..Default::default() };
+        let call =
+            ToolCallDelta { index: Some(call), function: Some(function), ..Default::default() };
+        self.delta(0, Delta { tool_calls: Some(vec![call]), ..Default::default() }, out);
+    }
+
+    pub(in crate::translate) fn finish(&mut self, index: u64, reason: &str, out: &mut Vec<u8>) {
+        self.start(None, out);
+        let choice = ChunkChoice {
+            index: Some(index),
+            delta: Some(Delta::default()),
+            finish_reason: Nullable(Some(reason.into())),
+            ..Default::default()
+        };
+        self.write(Some(choice), None, out);
+    }
+
+    /// The usage, if it was asked for, and the terminal event.
+    pub(in crate::translate) fn end(&mut self, usage: Option<Usage>, out: &mut Vec<u8>) {
+        if let (true, Some(usage)) = (self.usage, usage) {
+            self.write(None, Some(usage), out);
+        }
+        sse::write(out, "", b"[DONE]");
+    }
+
+    fn delta(&mut self, index: u64, delta: Delta<'_>, out: &mut Vec<u8>) {
+        self.start(None, out);
+        self.put(index, delta, out);
+    }
+
+    fn put(&self, index: u64, delta: Delta<'_>, out: &mut Vec<u8>) {
+        let choice = ChunkChoice { index: Some(index), delta: Some(delta), ..Default::default() };
+        self.write(Some(choice), None, out);
+    }
+
+    fn write(&self, choice: Option<ChunkChoice<'_>>, usage: Option<Usage>, out: &mut Vec<u8>) {
+        let chunk = ChatCompletionChunk {
+            id: Some(Cow::Borrowed(&self.id)),
+            object: Some("chat.completion.chunk".into()),
+            created: Some(self.created),
+            model: Some(self.model.as_str().into()),
+            choices: Some(choice.into_iter().collect()),
+            usage: usage.map(|usage| Raw::from_wire(&CompletionUsage::from(usage))),
+            ..Default::default()
+        };
+        sse::write(out, "", &wire::write(&chunk));
+    }
+}
+
+fn append<'a>(to: &mut Option<Cow<'a, str>>, text: Cow<'a, str>) {
+    match to {
+        Some(to) => to.to_mut().push_str(&text),
+        None => *to = Some(text),
+    }
+}
+
+fn not_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}

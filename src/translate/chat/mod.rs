@@ -1,0 +1,7 @@
+//! OpenAI's chat completions as the client's side of several pairs.
+
+mod answer;
+mod request;
+
+pub(super) use answer::{Chunks, Reply};
+pub(super) use request::{Choice, arguments, choice, limit, refuse_common, stops, tools};

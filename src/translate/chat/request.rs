@@ -1,0 +1,121 @@
+//! What every provider has to read of a chat completion request.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::protocol::openai::ChatCompletionRequest;
+use crate::protocol::openai::chat::{FunctionTool, Tool, ToolChoice};
+use crate::protocol::wire::{Raw, TextOr};
+use crate::translate::fields::{invalid, refuse, unsupported};
+
+/// Which tools the model may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::translate) enum Choice<'a> {
+    Auto,
+    None,
+    Required,
+    Function(Cow<'a, str>),
+}
+
+/// Refuses what no other provider has a word for, and whose absence would change the answer's
+/// meaning.
+pub(in crate::translate) fn refuse_common(
+    request: &ChatCompletionRequest<'_>,
+) -> Result<(), Error> {
+    refuse(request.logprobs == Some(true), "logprobs")?;
+    refuse(request.top_logprobs.is_some_and(|count| count > 0), "top_logprobs")?;
+    refuse(request.logit_bias.as_ref().is_some_and(|bias| !is_empty(bias)), "logit_bias")?;
+    refuse(request.audio.is_some(), "audio")?;
+    refuse(request.web_search_options.is_some(), "web_search_options")?;
+    let modalities = request.modalities.as_deref().unwrap_or_default();
+    refuse(modalities.iter().any(|modality| modality != "text"), "modalities")
+}
+
+/// The most tokens that the answer may have.
+pub(in crate::translate) fn limit(request: &ChatCompletionRequest<'_>) -> Option<u64> {
+    request.max_completion_tokens.or(request.max_tokens)
+}
+
+pub(in crate::translate) fn stops<'a>(
+    stop: Option<TextOr<'a, Vec<Cow<'a, str>>>>,
+) -> Vec<Cow<'a, str>> {
+    match stop {
+        None => Vec::new(),
+        Some(TextOr::Text(stop)) => vec![stop],
+        Some(TextOr::Other(stops)) => stops,
+    }
+}
+
+/// All functions, also those under the older name.
+pub(in crate::translate) fn tools<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+) -> Result<Vec<FunctionTool<'a>>, Error> {
+    let mut tools = Vec::new();
+    for (index, tool) in request.tools.take().into_iter().flatten().enumerate() {
+        match tool {
+            Tool::Function(tool) => tools.push(tool),
+            Tool::Other(_) => return Err(unsupported(format!("tools[{index}].type"))),
+        }
+    }
+    let functions = request.functions.take().into_iter().flatten();
+    tools.extend(functions.map(|function| FunctionTool { function, ..Default::default() }));
+    Ok(tools)
+}
+
+/// The choice of tools. Tools that are not allowed are taken out of `tools`.
+pub(in crate::translate) fn choice<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    tools: &mut Vec<FunctionTool<'a>>,
+) -> Result<Option<Choice<'a>>, Error> {
+    const FIELD: &str = "tool_choice";
+    let choice = match (request.tool_choice.take(), request.function_call.take()) {
+        (Some(TextOr::Text(word)), _) => by_word(&word, FIELD)?,
+        (Some(TextOr::Other(ToolChoice::Function(choice))), _) => {
+            Choice::Function(choice.function.name)
+        }
+        (Some(TextOr::Other(ToolChoice::Allowed(choice))), _) => {
+            let allowed = choice.allowed_tools;
+            let named = |tool: &FunctionTool<'_>| {
+                allowed.tools.iter().any(|choice| match choice {
+                    ToolChoice::Function(choice) => choice.function.name == tool.function.name,
+                    _ => false,
+                })
+            };
+            tools.retain(named);
+            by_word(&allowed.mode, "tool_choice.allowed_tools.mode")?
+        }
+        (Some(TextOr::Other(ToolChoice::Other(_))), _) => {
+            return Err(unsupported("tool_choice.type"));
+        }
+        (None, Some(TextOr::Text(word))) => by_word(&word, "function_call")?,
+        (None, Some(TextOr::Other(choice))) => Choice::Function(choice.name),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(choice))
+}
+
+/// The arguments of a call, which are JSON within a text, as the object that they are.
+pub(in crate::translate) fn arguments<'a>(
+    arguments: Cow<'a, str>,
+    field: impl FnOnce() -> String,
+) -> Result<Raw<'a>, Error> {
+    if arguments.trim().is_empty() {
+        return Ok(Raw::EMPTY_OBJECT);
+    }
+    Raw::new(arguments)
+        .filter(Raw::is_object)
+        .ok_or_else(|| invalid(field(), "it must be a JSON object"))
+}
+
+fn by_word<'a>(word: &str, field: &'static str) -> Result<Choice<'a>, Error> {
+    match word {
+        "auto" => Ok(Choice::Auto),
+        "none" => Ok(Choice::None),
+        "required" => Ok(Choice::Required),
+        _ => Err(invalid(field, "it must be one of 'none', 'auto', 'required'")),
+    }
+}
+
+fn is_empty(object: &Raw<'_>) -> bool {
+    object.as_str().bytes().all(|b| matches!(b, b'{' | b'}') || b.is_ascii_whitespace())
+}

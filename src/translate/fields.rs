@@ -1,0 +1,71 @@
+//! Fields that a provider has no word for: refused by name, or left out with a warning.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, Kind};
+use crate::protocol::wire::Rest;
+
+/// Of more fields than this nothing is said.
+pub(super) const MAX_WARNINGS: usize = 16;
+
+/// The names of fields that were left out.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Vec<Cow<'static, str>>);
+
+impl Warnings {
+    pub(super) fn add(&mut self, field: impl Into<Cow<'static, str>>) {
+        let field = field.into();
+        if self.0.len() < MAX_WARNINGS && !self.0.contains(&field) {
+            self.0.push(field);
+        }
+    }
+
+    pub(super) fn add_if(&mut self, left_out: bool, field: &'static str) {
+        if left_out {
+            self.add(field);
+        }
+    }
+
+    /// All members that have no field, unless they say nothing. The names are the caller's, so only
+    /// plain ones are repeated.
+    pub(super) fn rest(&mut self, rest: &Rest<'_>) {
+        for (name, value) in rest.iter() {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let says_nothing = matches!(value.as_str(), "null" | "false" | "{}" | "[]");
+            if !says_nothing && (1..=64).contains(&name.len()) && name.bytes().all(plain) {
+                self.add(name.into_owned());
+            }
+        }
+    }
+
+    pub(super) fn into_inner(self) -> Vec<Cow<'static, str>> {
+        self.0
+    }
+}
+
+/// The refusal of a field that would change the answer's meaning if it were left out.
+pub(super) fn unsupported(field: impl Into<Cow<'static, str>>) -> Error {
+    let field = field.into();
+    let message = format!("Unsupported parameter: '{field}' is not supported with this model.");
+    Error::new(Kind::InvalidRequest, message).param(field).code("unsupported_parameter")
+}
+
+/// The refusal of a value that the provider has no word for.
+pub(super) fn invalid(field: impl Into<Cow<'static, str>>, rule: &str) -> Error {
+    let field = field.into();
+    let message = format!("Invalid value for '{field}': {rule}.");
+    // Not one of the reader's codes: this is about the request, also where a stream says it.
+    Error::new(Kind::InvalidRequest, message).param(field).code("unsupported_value")
+}
+
+/// The refusal of a request that lacks what the provider needs.
+pub(super) fn missing(field: String) -> Error {
+    Error::new(Kind::InvalidRequest, format!("Missing required parameter: '{field}'."))
+        .param(field)
+        .code("missing_required_parameter")
+}
+
+/// Refuses `field` if it asks for something.
+pub(super) fn refuse(asks: bool, field: &'static str) -> Result<(), Error> {
+    if asks { Err(unsupported(field)) } else { Ok(()) }
+}

@@ -1,0 +1,178 @@
+//! Calls from one protocol to another: request, answer, stream and error. Pure: bytes in, bytes
+//! out. One file or folder per pair, `<client>_to_<provider>`, all with the same functions:
+//!
+//! - `request(body, context)`: the provider's request, or a refusal that names the field that the
+//!   provider has no word for. What it cannot say and the caller can do without is left out, and
+//!   named in [`Translated::warnings`]; the module's doc has the table.
+//! - `response(body, context, asked)`: the client's answer.
+//! - `error(status, body)`: the refusal with its meaning.
+//! - `Stream`: the client's events, one by one as the provider's come.
+//!
+//! Who holds the connection needs only [`Call`]: `request` once the body is there, [`Call::answer`]
+//! once the answer's headers are, [`Answer::chunk`] for each piece of its body and [`Answer::end`]
+//! at its end.
+
+mod answer;
+mod chat;
+mod claude;
+mod failure;
+mod fields;
+mod media;
+mod openai_to_anthropic;
+mod schema;
+
+use std::borrow::Cow;
+
+pub use answer::{Answer, MAX_ANSWER, MAX_ERROR};
+
+use crate::error::Error;
+use crate::protocol::Operation;
+use crate::protocol::sse::Format;
+
+/// What a translation has to know beside the bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The model as the provider calls it.
+    pub upstream_model: String,
+    /// The model as the caller asked for it: the answer names it so.
+    pub model: String,
+    pub request_id: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// For a provider that wants a limit of output tokens when the caller has set none.
+    pub default_max_tokens: u64,
+}
+
+/// A request for the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Translated {
+    /// Under the provider's base path, with its query: `/messages`.
+    pub path: String,
+    /// To be set beside `content-type: application/json`.
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub body: Vec<u8>,
+    /// Fields that were left out. Safe to be shown in a header; at most 16.
+    pub warnings: Vec<Cow<'static, str>>,
+    pub asked: Asked,
+}
+
+/// What of a request shapes its answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub stream: bool,
+    /// The stream is to end with its usage.
+    pub usage: bool,
+}
+
+/// A client's protocol and a provider's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pair {
+    OpenAiToAnthropic,
+}
+
+impl Pair {
+    pub const ALL: [Self; 1] = [Self::OpenAiToAnthropic];
+
+    /// The name of the pair's module.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAiToAnthropic => "openai_to_anthropic",
+        }
+    }
+
+    pub fn request(self, body: &[u8], context: &Context) -> Result<Translated, Error> {
+        match self {
+            Self::OpenAiToAnthropic => openai_to_anthropic::request(body, context),
+        }
+    }
+
+    /// The client's answer to a call that went well.
+    pub fn response(self, body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
+        let read = match self {
+            Self::OpenAiToAnthropic => openai_to_anthropic::response(body, context, asked),
+        };
+        read.map_err(failure::not_understood)
+    }
+
+    /// What a provider's refusal means. Its words are kept where they are about the request, so
+    /// they may name a part of it: for the caller, not for a log.
+    pub fn error(self, status: u16, body: &[u8]) -> Error {
+        match self {
+            Self::OpenAiToAnthropic => openai_to_anthropic::error(status, body),
+        }
+    }
+
+    /// Of the client's side.
+    fn operation(self) -> Operation {
+        match self {
+            Self::OpenAiToAnthropic => Operation::Chat,
+        }
+    }
+
+    /// How the provider frames its streams.
+    fn format(self) -> Format {
+        match self {
+            Self::OpenAiToAnthropic => Format::EventStream,
+        }
+    }
+
+    fn stream(self, context: &Context, asked: &Asked) -> Stream {
+        match self {
+            Self::OpenAiToAnthropic => {
+                Stream::OpenAiToAnthropic(openai_to_anthropic::Stream::new(context, asked))
+            }
+        }
+    }
+}
+
+/// A stream on its way, of any pair.
+enum Stream {
+    OpenAiToAnthropic(openai_to_anthropic::Stream),
+}
+
+impl Stream {
+    /// The provider's next event; what the client gets for it is appended to `out`. An error ends
+    /// the stream.
+    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::OpenAiToAnthropic(stream) => stream.event(name, data, out),
+        }
+    }
+
+    /// The provider's stream has ended. Only a stream that came to its end gets the client's
+    /// terminal event.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::OpenAiToAnthropic(stream) => stream.end(out),
+        }
+    }
+}
+
+/// One call at one provider.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pair: Pair,
+    context: Context,
+    asked: Asked,
+}
+
+impl Call {
+    pub fn new(pair: Pair, context: Context) -> Self {
+        Self { pair, context, asked: Asked::default() }
+    }
+
+    /// The request body came whole.
+    pub fn request(&mut self, body: &[u8]) -> Result<Translated, Error> {
+        let translated = self.pair.request(body, &self.context)?;
+        self.asked = translated.asked.clone();
+        Ok(translated)
+    }
+
+    /// The answer's headers came.
+    pub fn answer(self, status: u16, content_type: &[u8]) -> Answer {
+        Answer::new(self.pair, self.context, &self.asked, status, content_type)
+    }
+}
+
+#[cfg(test)]
+mod tests;

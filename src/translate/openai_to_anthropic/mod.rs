@@ -1,0 +1,39 @@
+//! OpenAI chat completions at Anthropic's messages API.
+//!
+//! | OpenAI | Anthropic |
+//! |---|---|
+//! | `system`, `developer` messages | `system`, in their order, wherever they stand |
+//! | messages of one role in a row, tool results | one message; results become its `tool_result` blocks |
+//! | `image_url`, `file.file_data` | `image`, `document`, by URL or base64 |
+//! | `refusal` of an earlier answer | text |
+//! | `thinking_blocks` | `thinking` and `redacted_thinking` blocks, unchanged |
+//! | `cache_control` on messages, parts, tools | the same on blocks and tools |
+//! | `tools`, `functions` | `tools`; `strict` where the model knows it |
+//! | `tool_choice` `auto`, `none`, `required`, a function, allowed tools | `auto`, `none`, `any`, `tool`; other tools are taken out |
+//! | `parallel_tool_calls: false` | `disable_parallel_tool_use` |
+//! | `max_completion_tokens`, `max_tokens`, neither | `max_tokens`; the context's default |
+//! | `response_format: json_schema` | `output_config.format`, objects closed |
+//! | `response_format: json_object` | a sentence in `system` |
+//! | `reasoning_effort` | `thinking` and `output_config.effort`, or a budget of 1024 to 32768 tokens for models up to 4.5 |
+//! | `thinking`, `top_k` | the same |
+//! | `user`, `safety_identifier` | `metadata.user_id` |
+//!
+//! Refused: `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
+//! `web_search_options`, audio parts, files by id, tools that are no functions.
+//!
+//! Left out with a warning: `seed`, `presence_penalty`, `frequency_penalty`; `temperature` above 1
+//! is 1; sampling parameters where the model takes none, thinks, or takes one of two; budgets for
+//! thinking that do not fit with the rest; all fields that are not known here.
+//!
+//! Answers: `thinking` becomes `reasoning_content` and, with its signature, `thinking_blocks`. Stop
+//! reasons: `end_turn`, `stop_sequence`, `pause_turn`: `stop`; `max_tokens`,
+//! `model_context_window_exceeded`: `length`; `tool_use`: `tool_calls`; `refusal`: `content_filter`.
+//! Blocks of tools that run at the provider are left out.
+
+mod request;
+mod response;
+mod stream;
+
+pub(super) use request::request;
+pub(super) use response::{error, response};
+pub(super) use stream::Stream;

@@ -1,0 +1,484 @@
+//! The request.
+
+use std::borrow::Cow;
+
+use super::super::chat::{self, Choice};
+use super::super::claude::Claude;
+use super::super::fields::{Warnings, invalid, missing, refuse, unsupported};
+use super::super::media::Media;
+use super::super::{Asked, Context, Translated, schema};
+use crate::error::Error;
+use crate::protocol::anthropic::request::{
+    Adaptive, Budget, Choice as Plain, Message, MessagesRequest, Metadata, NamedChoice,
+    OutputConfig, OutputFormat, Plain as Off, Role, Schema, SystemBlock, ThinkingConfig, Tool,
+    ToolChoice,
+};
+use crate::protocol::anthropic::{
+    Block, DataSource, DocumentBlock, ImageBlock, Source, TextBlock, ToolResult, ToolUse, UrlSource,
+};
+use crate::protocol::openai::chat::{
+    ChatCompletionRequest, FunctionTool, Message as ChatMessage, Part, ResponseFormat,
+    Role as ChatRole, ToolCall,
+};
+use crate::protocol::wire::{Number, Raw, TextOr};
+
+pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
+    let mut request = ChatCompletionRequest::from_json(body)?;
+    chat::refuse_common(&request)?;
+    refuse(request.n.is_some_and(|n| n > 1), "n")?;
+    let mut warnings = Warnings::default();
+    let claude = Claude::named(&context.upstream_model);
+    let mut tools = chat::tools(&mut request)?;
+    let choice = chat::choice(&mut request, &mut tools)?;
+    let mut conversation = Conversation::default();
+    for (index, message) in std::mem::take(&mut request.messages).into_iter().enumerate() {
+        conversation.add(message, index)?;
+    }
+    let mut translated = MessagesRequest {
+        model: Some(context.upstream_model.as_str().into()),
+        max_tokens: chat::limit(&request).unwrap_or(context.default_max_tokens),
+        stream: request.stream,
+        ..Default::default()
+    };
+    translated.tool_choice = tool_choice(choice, request.parallel_tool_calls, &tools);
+    translated.stop_sequences = stop_sequences(&mut request, &mut warnings);
+    format(&mut request, claude, &mut conversation, &mut translated, &mut warnings);
+    think(&mut request, claude, &conversation, &mut translated, &mut warnings)?;
+    sample(&mut request, claude, &mut translated, &mut warnings);
+    let user = request.safety_identifier.take().or(request.user.take());
+    translated.metadata = user.map(|id| Metadata { user_id: Some(id), ..Default::default() });
+    translated.tools = (!tools.is_empty())
+        .then(|| tools.into_iter().map(|one| tool(one, claude, &mut warnings)).collect());
+    translated.system = conversation.system();
+    translated.messages = conversation.messages;
+    warnings.add_if(request.seed.is_some(), "seed");
+    warnings.rest(&request.rest);
+    let options = request.stream_options.unwrap_or_default();
+    Ok(Translated {
+        path: "/messages".into(),
+        headers: vec![("anthropic-version", "2023-06-01")],
+        body: translated.to_json(),
+        warnings: warnings.into_inner(),
+        asked: Asked {
+            stream: request.stream == Some(true),
+            usage: options.include_usage == Some(true),
+        },
+    })
+}
+
+/// The messages, as far as they have been read.
+#[derive(Default)]
+struct Conversation<'a> {
+    system: Vec<TextBlock<'a>>,
+    messages: Vec<Message<'a>>,
+    /// The last call under the older name, which has no id of its own.
+    function_call: Option<usize>,
+}
+
+impl<'a> Conversation<'a> {
+    fn add(&mut self, message: ChatMessage<'a>, index: usize) -> Result<(), Error> {
+        let at = format!("messages[{index}]");
+        let cache = message.cache_control.clone();
+        let (role, mut blocks) = match message.role {
+            ChatRole::System | ChatRole::Developer => {
+                let mut texts = texts(message.content, &at)?;
+                if let (Some(cache), Some(last)) = (cache, texts.last_mut()) {
+                    last.cache_control = Some(cache);
+                }
+                self.system.extend(texts);
+                return Ok(());
+            }
+            ChatRole::User => (Role::User, blocks(message.content, &at)?),
+            ChatRole::Assistant => {
+                if message.function_call.is_some() {
+                    self.function_call = Some(index);
+                }
+                (Role::Assistant, assistant(message, index, &at)?)
+            }
+            ChatRole::Tool => {
+                let id = message.tool_call_id;
+                let id = id.ok_or_else(|| missing(format!("{at}.tool_call_id")))?;
+                (Role::User, vec![result(tool_id(id), message.content, &at)?])
+            }
+            ChatRole::Function => {
+                let call = self.function_call.ok_or_else(|| {
+                    invalid(format!("{at}.role"), "no message before it has a function_call")
+                })?;
+                (Role::User, vec![result(function_id(call), message.content, &at)?])
+            }
+        };
+        if let (Some(cache), Some(last)) = (cache, blocks.last_mut()) {
+            mark(last, cache);
+        }
+        match self.messages.last_mut() {
+            _ if blocks.is_empty() => {}
+            Some(Message { role: last, content: TextOr::Other(content), .. }) if *last == role => {
+                content.extend(blocks);
+            }
+            _ => self.messages.push(Message {
+                role,
+                content: TextOr::Other(blocks),
+                ..Default::default()
+            }),
+        }
+        Ok(())
+    }
+
+    fn system(&mut self) -> Option<TextOr<'a, Vec<SystemBlock<'a>>>> {
+        let blocks = std::mem::take(&mut self.system);
+        (!blocks.is_empty())
+            .then(|| TextOr::Other(blocks.into_iter().map(SystemBlock::Text).collect()))
+    }
+
+    /// A turn with calls came without the thinking that led to them: a model that thinks by budget
+    /// does not take it.
+    fn calls_without_thinking(&self) -> bool {
+        let last = self.messages.iter().rfind(|message| message.role == Role::Assistant);
+        let Some(Message { content: TextOr::Other(blocks), .. }) = last else { return false };
+        let thinks = |block: &Block<'_>| {
+            matches!(block, Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_))
+        };
+        blocks.iter().any(|block| matches!(block, Block::ToolUse(_)))
+            && !blocks.first().is_some_and(thinks)
+    }
+}
+
+fn assistant<'a>(
+    message: ChatMessage<'a>,
+    index: usize,
+    at: &str,
+) -> Result<Vec<Block<'a>>, Error> {
+    let mut all: Vec<Block<'a>> =
+        message.thinking_blocks.into_iter().flatten().map(Block::Other).collect();
+    all.extend(blocks(message.content, at)?);
+    all.extend(message.refusal.and_then(text));
+    for (index, call) in message.tool_calls.into_iter().flatten().enumerate() {
+        let ToolCall::Function(call) = call else {
+            return Err(unsupported(format!("{at}.tool_calls[{index}].type")));
+        };
+        let field = || format!("{at}.tool_calls[{index}].function.arguments");
+        all.push(Block::ToolUse(ToolUse {
+            id: tool_id(call.id),
+            name: call.function.name,
+            input: chat::arguments(call.function.arguments, field)?,
+            ..Default::default()
+        }));
+    }
+    if let Some(call) = message.function_call {
+        let field = || format!("{at}.function_call.arguments");
+        all.push(Block::ToolUse(ToolUse {
+            id: function_id(index),
+            input: chat::arguments(call.arguments, field)?,
+            name: call.name,
+            ..Default::default()
+        }));
+    }
+    Ok(all)
+}
+
+fn result<'a>(
+    tool_use_id: Cow<'a, str>,
+    content: Option<TextOr<'a, Vec<Part<'a>>>>,
+    at: &str,
+) -> Result<Block<'a>, Error> {
+    let content = match content {
+        Some(TextOr::Other(parts)) => TextOr::Other(blocks(Some(TextOr::Other(parts)), at)?),
+        Some(TextOr::Text(text)) => TextOr::Text(text),
+        None => TextOr::Text("".into()),
+    };
+    let result = ToolResult { tool_use_id, content: Some(content), ..Default::default() };
+    Ok(Block::ToolResult(result))
+}
+
+fn blocks<'a>(
+    content: Option<TextOr<'a, Vec<Part<'a>>>>,
+    at: &str,
+) -> Result<Vec<Block<'a>>, Error> {
+    let parts = match content {
+        None => return Ok(Vec::new()),
+        Some(TextOr::Text(whole)) => return Ok(text(whole).into_iter().collect()),
+        Some(TextOr::Other(parts)) => parts,
+    };
+    let mut blocks = Vec::new();
+    for (index, part) in parts.into_iter().enumerate() {
+        blocks.extend(block(part, || format!("{at}.content[{index}]"))?);
+    }
+    Ok(blocks)
+}
+
+fn block<'a>(part: Part<'a>, at: impl Fn() -> String) -> Result<Option<Block<'a>>, Error> {
+    Ok(match part {
+        Part::Text(part) => text(part.text).map(|mut block| {
+            if let Some(cache) = part.cache_control {
+                mark(&mut block, cache);
+            }
+            block
+        }),
+        Part::Refusal(part) => text(part.refusal),
+        Part::Image(part) => {
+            let source = source(part.image_url.url, || format!("{}.image_url.url", at()))?;
+            Some(Block::Image(ImageBlock {
+                source,
+                cache_control: part.cache_control,
+                ..Default::default()
+            }))
+        }
+        Part::File(part) => {
+            let field = || format!("{}.file.file_data", at());
+            let Some(data) = part.file.file_data else {
+                return Err(unsupported(format!("{}.file.file_id", at())));
+            };
+            Some(Block::Document(DocumentBlock {
+                source: source(data, field)?,
+                title: part.file.filename,
+                cache_control: part.cache_control,
+                ..Default::default()
+            }))
+        }
+        Part::Audio(_) | Part::Other(_) => return Err(unsupported(format!("{}.type", at()))),
+    })
+}
+
+fn source<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source<'a>, Error> {
+    match Media::of(&url) {
+        Some(Media::Link(_)) => Ok(Source::Url(UrlSource { url, ..Default::default() })),
+        Some(Media::Data { media_type, data }) => Ok(Source::Base64(DataSource {
+            media_type: media_type.to_owned().into(),
+            data: data.to_owned().into(),
+            ..Default::default()
+        })),
+        None => Err(invalid(field(), "it must be an http(s) URL, or a data URL in base64")),
+    }
+}
+
+/// Anthropic takes no empty text.
+fn text(text: Cow<'_, str>) -> Option<Block<'_>> {
+    (!text.is_empty()).then(|| Block::Text(TextBlock { text, ..Default::default() }))
+}
+
+fn texts<'a>(
+    content: Option<TextOr<'a, Vec<Part<'a>>>>,
+    at: &str,
+) -> Result<Vec<TextBlock<'a>>, Error> {
+    let only_text = |(index, block)| match block {
+        Block::Text(block) => Ok(block),
+        _ => Err(unsupported(format!("{at}.content[{index}].type"))),
+    };
+    blocks(content, at)?.into_iter().enumerate().map(only_text).collect()
+}
+
+fn mark<'a>(block: &mut Block<'a>, cache: Raw<'a>) {
+    let place = match block {
+        Block::Text(block) => &mut block.cache_control,
+        Block::Image(block) => &mut block.cache_control,
+        Block::Document(block) => &mut block.cache_control,
+        Block::ToolUse(block) => &mut block.cache_control,
+        Block::ToolResult(block) => &mut block.cache_control,
+        Block::Thinking(_) | Block::RedactedThinking(_) | Block::Other(_) => return,
+    };
+    place.get_or_insert(cache);
+}
+
+/// Anthropic knows only letters, digits, `_` and `-` in an id. Call and result change alike.
+fn tool_id(id: Cow<'_, str>) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if id.is_empty() {
+        return "_".into();
+    }
+    if id.chars().all(plain) {
+        return id;
+    }
+    id.chars().map(|c| if plain(c) { c } else { '_' }).collect::<String>().into()
+}
+
+/// The id of a call in the message of this index.
+fn function_id<'a>(index: usize) -> Cow<'a, str> {
+    format!("call_{index}").into()
+}
+
+fn tool<'a>(tool: FunctionTool<'a>, claude: Claude, warnings: &mut Warnings) -> Tool<'a> {
+    let function = tool.function;
+    let strict = function.strict.filter(|strict| *strict);
+    warnings.add_if(strict.is_some() && !claude.schemas, "tools.function.strict");
+    let schema = schema::object(function.parameters.unwrap_or(Raw::EMPTY_OBJECT));
+    let strict = strict.filter(|_| claude.schemas);
+    Tool {
+        name: Some(function.name),
+        description: function.description,
+        input_schema: Some(if strict.is_some() { schema::closed(&schema) } else { schema }),
+        strict,
+        cache_control: tool.cache_control,
+        ..Default::default()
+    }
+}
+
+fn tool_choice<'a>(
+    choice: Option<Choice<'a>>,
+    parallel: Option<bool>,
+    tools: &[FunctionTool<'_>],
+) -> Option<ToolChoice<'a>> {
+    let one_by_one = (parallel == Some(false)).then_some(true);
+    let plain = Plain { disable_parallel_tool_use: one_by_one, ..Default::default() };
+    // Without tools Anthropic takes no choice.
+    match choice.filter(|_| !tools.is_empty()) {
+        Some(Choice::Auto) => Some(ToolChoice::Auto(plain)),
+        Some(Choice::Required) => Some(ToolChoice::Any(plain)),
+        Some(Choice::None) => Some(ToolChoice::None(Plain::default())),
+        Some(Choice::Function(name)) => Some(ToolChoice::Tool(NamedChoice {
+            name,
+            disable_parallel_tool_use: one_by_one,
+            ..Default::default()
+        })),
+        None if tools.is_empty() => None,
+        None => one_by_one.map(|_| ToolChoice::Auto(plain)),
+    }
+}
+
+/// Anthropic takes no stop sequence of white space only.
+fn stop_sequences<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    warnings: &mut Warnings,
+) -> Option<Vec<Cow<'a, str>>> {
+    let all = chat::stops(request.stop.take());
+    let before = all.len();
+    let stops: Vec<_> = all.into_iter().filter(|stop| !stop.trim().is_empty()).collect();
+    warnings.add_if(stops.len() < before, "stop");
+    (!stops.is_empty()).then_some(stops)
+}
+
+fn format<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    claude: Claude,
+    conversation: &mut Conversation<'a>,
+    translated: &mut MessagesRequest<'a>,
+    warnings: &mut Warnings,
+) {
+    let mut say = |text: Cow<'a, str>| {
+        conversation.system.push(TextBlock { text, ..Default::default() });
+    };
+    match request.response_format.take() {
+        Some(ResponseFormat::JsonSchema(format)) => {
+            let schema = format.json_schema.schema.unwrap_or(Raw::EMPTY_OBJECT);
+            if claude.schemas {
+                let schema = Schema { schema: schema::closed(&schema), ..Default::default() };
+                let config = translated.output_config.get_or_insert_default();
+                config.format = Some(OutputFormat::JsonSchema(schema));
+            } else {
+                say(format!("{JSON_ONLY} It must match this JSON schema: {}", schema.as_str())
+                    .into());
+            }
+        }
+        Some(ResponseFormat::JsonObject(_)) => say(JSON_ONLY.into()),
+        Some(ResponseFormat::Other(_)) => warnings.add("response_format"),
+        Some(ResponseFormat::Text(_)) | None => {}
+    }
+}
+
+fn think<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    claude: Claude,
+    conversation: &Conversation<'_>,
+    translated: &mut MessagesRequest<'a>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if let Some(thinking) = request.thinking.take() {
+        let read = crate::protocol::wire::read::<ThinkingConfig<'_>>(thinking.as_str().as_bytes());
+        read.map_err(|_| invalid("thinking", "it must be an object that says its type"))?;
+        // It is passed on as it is written.
+        translated.thinking = Some(ThinkingConfig::Other(thinking));
+        return Ok(());
+    }
+    let Some(effort) = request.reasoning_effort.take() else { return Ok(()) };
+    let effort = match &*effort {
+        "none" => None,
+        "minimal" | "low" => Some("low"),
+        "medium" => Some("medium"),
+        "high" => Some("high"),
+        "xhigh" if claude.xhigh => Some("xhigh"),
+        "xhigh" => Some("high"),
+        "max" => Some("max"),
+        _ => return Err(invalid("reasoning_effort", EFFORTS)),
+    };
+    if claude.adaptive {
+        let off = effort.is_none() && !claude.always_thinks;
+        translated.thinking = Some(if off {
+            ThinkingConfig::Disabled(Off::default())
+        } else {
+            let display = claude.xhigh.then_some("summarized".into());
+            ThinkingConfig::Adaptive(Adaptive { display, ..Default::default() })
+        });
+        if !off {
+            let config: &mut OutputConfig<'_> = translated.output_config.get_or_insert_default();
+            config.effort = Some(effort.unwrap_or("low").into());
+        }
+        return Ok(());
+    }
+    let Some(budget) = effort.map(budget) else { return Ok(()) };
+    let room = match chat::limit(request) {
+        Some(limit) => limit.saturating_sub(1),
+        None => {
+            translated.max_tokens = translated.max_tokens.saturating_add(budget);
+            budget
+        }
+    };
+    let budget_tokens = budget.min(room);
+    let forced = matches!(translated.tool_choice, Some(ToolChoice::Any(_) | ToolChoice::Tool(_)));
+    if budget_tokens < MIN_BUDGET || forced || conversation.calls_without_thinking() {
+        warnings.add("reasoning_effort");
+    } else {
+        let budget = Budget { budget_tokens, ..Default::default() };
+        translated.thinking = Some(ThinkingConfig::Enabled(budget));
+    }
+    Ok(())
+}
+
+fn sample<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    claude: Claude,
+    translated: &mut MessagesRequest<'a>,
+    warnings: &mut Warnings,
+) {
+    let is_one = |number: &Number<'_>| number.as_f64() == 1.0;
+    let penalty = |number: &Option<Number<'_>>| number.as_ref().is_some_and(|n| n.as_f64() != 0.0);
+    warnings.add_if(penalty(&request.presence_penalty), "presence_penalty");
+    warnings.add_if(penalty(&request.frequency_penalty), "frequency_penalty");
+    let temperature = request.temperature.take().filter(|number| !is_one(number));
+    let top_p = request.top_p.take().filter(|number| !is_one(number));
+    let top_k = request.top_k.take();
+    let thinks = matches!(
+        translated.thinking,
+        Some(ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_))
+    );
+    if thinks || !claude.samples {
+        warnings.add_if(temperature.is_some(), "temperature");
+        warnings.add_if(top_p.is_some(), "top_p");
+        warnings.add_if(top_k.is_some(), "top_k");
+        return;
+    }
+    // Newer models take one of the two only.
+    warnings.add_if(temperature.is_some() && top_p.is_some(), "top_p");
+    translated.top_p = top_p.filter(|_| temperature.is_none());
+    translated.top_k = top_k;
+    translated.temperature = temperature.map(|number| {
+        let hot = number.as_f64() > 1.0;
+        warnings.add_if(hot, "temperature");
+        if hot { Number::from(1.0) } else { number }
+    });
+}
+
+/// Tokens to think with, where the model is told so many.
+fn budget(effort: &str) -> u64 {
+    match effort {
+        "low" => MIN_BUDGET,
+        "medium" => 4_096,
+        "high" => 16_384,
+        _ => 32_768,
+    }
+}
+
+/// The least that Anthropic takes.
+const MIN_BUDGET: u64 = 1_024;
+const JSON_ONLY: &str =
+    "Answer with one JSON object and nothing else: no words around it, no code fence.";
+const EFFORTS: &str =
+    "it must be one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'";
