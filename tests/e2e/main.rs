@@ -1,4 +1,12 @@
 //! The gateway as its users meet it: the built filter inside a real Envoy. One module a topic.
 
+mod contract;
+mod demo;
+mod gateway;
+mod limits;
+mod reload;
+mod sdk;
 mod smoke;
+mod streams;
 mod support;
+mod traps;

@@ -1,6 +1,149 @@
-//! What every topic needs.
+//! What every topic needs: the shipped configuration with the built filter, in front of the model
+//! server.
 
-use harness::envoy::Bootstrap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use harness::envoy::{Bootstrap, Envoy, Launch};
+use harness::model_server::{ModelServer, Options};
+use harness::wire::{Answer, Request};
+use harness::{root, wasm};
+use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MODEL: &str = "sim-model";
+
+/// An Envoy with the gateway, and the model server behind it.
+pub(crate) struct Gateway {
+    pub(crate) envoy: Envoy,
+    pub(crate) model: ModelServer,
+    pub(crate) address: SocketAddr,
+}
+
+impl Gateway {
+    /// As it is shipped, on free ports.
+    pub(crate) fn start() -> Self {
+        Self::adapted(|bootstrap| bootstrap)
+    }
+
+    /// With a change of the gateway's configuration.
+    pub(crate) fn configured(edit: impl FnMut(&mut Value)) -> Self {
+        Self::adapted(|bootstrap| bootstrap.configure("gateway", edit).unwrap())
+    }
+
+    /// With a change of Envoy's.
+    pub(crate) fn adapted(adapt: impl FnOnce(Bootstrap) -> Bootstrap) -> Self {
+        Self::launched(adapt, |launch| launch)
+    }
+
+    pub(crate) fn launched(
+        adapt: impl FnOnce(Bootstrap) -> Bootstrap,
+        launch: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
+        let model = model_server();
+        let bootstrap = adapt(shipped(model.address()));
+        let envoy = launch(Launch::new(bootstrap)).start().unwrap();
+        let address = envoy.address("gateway").unwrap();
+        Self { envoy, model, address }
+    }
+
+    pub(crate) fn send(&self, request: &Request) -> Answer {
+        request.send(self.address).unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send(&Request::get(path))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(&Request::post(path, body))
+    }
+
+    /// A request that tells the model server what to do.
+    pub(crate) fn told(&self, controls: &str, path: &str, body: &Value) -> Answer {
+        self.send(&Request::post(path, body).header("x-sim", controls))
+    }
+
+    /// The access log's entry of an answer.
+    pub(crate) fn logged(&self, answer: &Answer) -> Value {
+        let id = answer.header("x-request-id").expect("a request id");
+        self.logged_as(id)
+    }
+
+    pub(crate) fn logged_as(&self, id: &str) -> Value {
+        self.envoy.access_log_entry(|entry| entry["request_id"] == id).unwrap()
+    }
+}
+
+pub(crate) fn model_server() -> ModelServer {
+    ModelServer::start(Options::default()).unwrap()
+}
+
+/// The shipped bootstrap, which the filter serves from `model`.
+pub(crate) fn shipped(model: SocketAddr) -> Bootstrap {
+    Bootstrap::read(&root().join("envoy/envoy.yaml"))
+        .and_then(|shipped| shipped.any_ports().endpoint("local", model))
+        .and_then(|shipped| {
+            shipped.module(wasm::module()?).configure("gateway", |configuration| {
+                configuration["providers"]["local"]["models"] = json!([MODEL, "sim-embedding"]);
+            })
+        })
+        .unwrap()
+}
+
+/// The virtual host of the shipped bootstrap.
+pub(crate) fn virtual_host(bootstrap: &mut Bootstrap) -> &mut Value {
+    let hosts = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0";
+    bootstrap.0.pointer_mut(hosts).unwrap()
+}
+
+pub(crate) fn chat(text: &str) -> Value {
+    json!({"model": MODEL, "messages": [{"role": "user", "content": text}]})
+}
+
+pub(crate) fn streamed(mut request: Value) -> Value {
+    request["stream"] = json!(true);
+    request
+}
+
+/// An answer over HTTP/2.
+#[derive(Debug)]
+pub(crate) struct Http2Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Posts over HTTP/2 without TLS. The trailers, if there are any, end the request.
+pub(crate) fn post_http2(
+    server: SocketAddr,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    body: impl Into<Bytes>,
+    trailers: Option<HeaderMap>,
+) -> Http2Answer {
+    let mut request = hyper::Request::post(format!("http://{server}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = Full::new(body.into()).with_trailers(async move { trailers.map(Ok) });
+    let request = request.body(Box::pin(body)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(server).await.unwrap();
+        let (mut client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let (head, body) = client.send_request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Http2Answer { status: head.status.as_u16(), headers: head.headers, body }
+    })
+}
 
 /// An Envoy that answers every request with `fixed`, without the filter.
 pub(crate) fn fixed_answer() -> Bootstrap {

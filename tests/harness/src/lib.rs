@@ -9,6 +9,7 @@ pub mod sdk;
 pub mod shell;
 pub mod tools;
 pub mod wasm;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

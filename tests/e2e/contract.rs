@@ -1,0 +1,1 @@
+//! The real host keeps the contract that the fake keeps.

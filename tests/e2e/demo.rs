@@ -1,0 +1,1 @@
+//! `cargo xtask demo` as a newcomer meets it.

@@ -1,0 +1,1 @@
+//! Limits are exact over all workers, and their state is bounded.

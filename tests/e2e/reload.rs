@@ -1,0 +1,1 @@
+//! A new configuration takes over under traffic; a bad one does not.

@@ -1,0 +1,1 @@
+//! The official client libraries, used as their users use them.
