@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod check_config;
 pub mod demo;
 pub mod model_server;
 pub mod test;
@@ -21,6 +22,7 @@ pub struct Cli {
 enum Command {
     Bench(bench::Args),
     Build(build::Args),
+    CheckConfig(check_config::Args),
     Demo(demo::Args),
     ModelServer(model_server::Args),
     Test(test::Args),
@@ -31,6 +33,7 @@ impl Cli {
         match self.command {
             Command::Bench(args) => bench::run(&args),
             Command::Build(args) => build::run(&args),
+            Command::CheckConfig(args) => check_config::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::ModelServer(args) => model_server::run(&args),
             Command::Test(args) => test::run(&args),
