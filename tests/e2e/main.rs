@@ -5,6 +5,7 @@ mod contract;
 mod demo;
 mod gateway;
 mod limits;
+mod recipes;
 mod reload;
 mod sdk;
 mod smoke;

@@ -103,14 +103,34 @@ impl Launch {
         }
     }
 
-    fn spawn(self) -> Result<Envoy> {
-        let dir = match self.dir {
-            Some(dir) => dir,
-            None => fresh_dir(),
-        };
+    /// Has Envoy read the configuration, and load the filter, without serving anything.
+    pub fn validate(self) -> Result<()> {
+        let (_, config) = self.write()?;
+        let output = Command::new(tools::envoy::find()?)
+            .current_dir(root())
+            .args(["--mode", "validate", "-c"])
+            .arg(&config)
+            .args(&self.args)
+            .envs(self.env)
+            .output()
+            .context("Envoy does not start")?;
+        if !output.status.success() {
+            bail!("{}", complaint(&String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(())
+    }
+
+    /// The folder for its files, and the configuration in it.
+    fn write(&self) -> Result<(PathBuf, PathBuf)> {
+        let dir = self.dir.clone().unwrap_or_else(fresh_dir);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let config = dir.join("envoy.json");
         fs::write(&config, self.bootstrap.to_string())?;
+        Ok((dir, config))
+    }
+
+    fn spawn(self) -> Result<Envoy> {
+        let (dir, config) = self.write()?;
         let address_file = dir.join("admin-address");
         if address_file.exists() {
             fs::remove_file(&address_file)?;
@@ -233,16 +253,8 @@ impl Envoy {
         })
     }
 
-    /// The part of the log that says what is wrong.
     fn complaint(&self) -> String {
-        let log = self.log();
-        let serious = |line: &&str| line.contains("[critical]") || line.contains("[error]");
-        let complaints: Vec<_> = log.lines().filter(serious).collect();
-        if complaints.is_empty() {
-            let lines: Vec<_> = log.lines().collect();
-            return lines[lines.len().saturating_sub(10)..].join("\n");
-        }
-        complaints.join("\n")
+        complaint(&self.log())
     }
 }
 
@@ -252,6 +264,17 @@ impl Drop for Envoy {
             eprintln!("Envoy's log: {}\n{}", self.log_path().display(), self.complaint());
         }
     }
+}
+
+/// The part of a log that says what is wrong.
+fn complaint(log: &str) -> String {
+    let serious = |line: &&str| line.contains("[critical]") || line.contains("[error]");
+    let complaints: Vec<_> = log.lines().filter(serious).collect();
+    if complaints.is_empty() {
+        let lines: Vec<_> = log.lines().collect();
+        return lines[lines.len().saturating_sub(10)..].join("\n");
+    }
+    complaints.join("\n")
 }
 
 /// A folder that no other Envoy of any run uses at the same time.
