@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::error::{Error, Kind};
 
 /// A message of a provider is passed on up to this many bytes.
@@ -20,6 +22,32 @@ pub(super) fn kind(status: u16) -> Kind {
         400..=499 => Kind::InvalidRequest,
         503 | 529 => Kind::ServiceUnavailable,
         _ => Kind::Provider,
+    }
+}
+
+/// A server that speaks OpenAI's protocol, or nearly.
+pub(super) fn openai(status: u16, body: &[u8]) -> Error {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let problem = body.get("error").unwrap_or(&body);
+    let text = |key: &str| problem.get(key).and_then(Value::as_str);
+    let message = text("message").or(text("detail")).or(problem.as_str()).unwrap_or_default();
+    let code = text("code").or(text("type")).unwrap_or_default();
+    let kind = match (code, text("type").unwrap_or_default()) {
+        ("insufficient_quota", _) => Kind::QuotaExceeded,
+        ("model_not_found", _) => Kind::ModelNotFound,
+        ("context_length_exceeded", _) => Kind::InvalidRequest,
+        (_, "tokens") if status == 429 => Kind::TokenLimit,
+        // An error within a stream has no status of its own.
+        (_, "invalid_request_error") if status >= 500 => Kind::InvalidRequest,
+        _ => kind(status),
+    };
+    let mut error = refusal(kind, message);
+    if let Some(known) = CODES.iter().find(|known| **known == code) {
+        error = error.code(known);
+    }
+    match text("param") {
+        Some(param) if kind == Kind::InvalidRequest => error.param(shorten(param)),
+        _ => error,
     }
 }
 
@@ -75,6 +103,16 @@ fn shorten(message: &str) -> String {
     let fits = |(at, c): &(usize, char)| at.saturating_add(c.len_utf8()) <= MAX_MESSAGE;
     message.char_indices().take_while(fits).map(|(_, c)| c).collect()
 }
+
+/// The codes of OpenAI that clients look for.
+const CODES: [&str; 6] = [
+    "context_length_exceeded",
+    "content_policy_violation",
+    "invalid_image",
+    "insufficient_quota",
+    "string_above_max_length",
+    "unsupported_parameter",
+];
 
 /// The codes of the reader's errors.
 const READING: [&str; 5] =

@@ -13,10 +13,12 @@
 //! at its end.
 
 mod answer;
+mod anthropic_to_openai;
 mod chat;
 mod claude;
 mod failure;
 mod fields;
+mod gpt;
 mod media;
 mod openai_to_anthropic;
 mod schema;
@@ -62,27 +64,32 @@ pub struct Asked {
     pub stream: bool,
     /// The stream is to end with its usage.
     pub usage: bool,
+    /// What the model thinks is to be told.
+    pub thinking: bool,
 }
 
 /// A client's protocol and a provider's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pair {
     OpenAiToAnthropic,
+    AnthropicToOpenAi,
 }
 
 impl Pair {
-    pub const ALL: [Self; 1] = [Self::OpenAiToAnthropic];
+    pub const ALL: [Self; 2] = [Self::OpenAiToAnthropic, Self::AnthropicToOpenAi];
 
     /// The name of the pair's module.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAiToAnthropic => "openai_to_anthropic",
+            Self::AnthropicToOpenAi => "anthropic_to_openai",
         }
     }
 
     pub fn request(self, body: &[u8], context: &Context) -> Result<Translated, Error> {
         match self {
             Self::OpenAiToAnthropic => openai_to_anthropic::request(body, context),
+            Self::AnthropicToOpenAi => anthropic_to_openai::request(body, context),
         }
     }
 
@@ -90,6 +97,7 @@ impl Pair {
     pub fn response(self, body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
         let read = match self {
             Self::OpenAiToAnthropic => openai_to_anthropic::response(body, context, asked),
+            Self::AnthropicToOpenAi => anthropic_to_openai::response(body, context, asked),
         };
         read.map_err(failure::not_understood)
     }
@@ -99,6 +107,7 @@ impl Pair {
     pub fn error(self, status: u16, body: &[u8]) -> Error {
         match self {
             Self::OpenAiToAnthropic => openai_to_anthropic::error(status, body),
+            Self::AnthropicToOpenAi => anthropic_to_openai::error(status, body),
         }
     }
 
@@ -106,13 +115,14 @@ impl Pair {
     fn operation(self) -> Operation {
         match self {
             Self::OpenAiToAnthropic => Operation::Chat,
+            Self::AnthropicToOpenAi => Operation::Messages,
         }
     }
 
     /// How the provider frames its streams.
     fn format(self) -> Format {
         match self {
-            Self::OpenAiToAnthropic => Format::EventStream,
+            Self::OpenAiToAnthropic | Self::AnthropicToOpenAi => Format::EventStream,
         }
     }
 
@@ -121,6 +131,9 @@ impl Pair {
             Self::OpenAiToAnthropic => {
                 Stream::OpenAiToAnthropic(openai_to_anthropic::Stream::new(context, asked))
             }
+            Self::AnthropicToOpenAi => {
+                Stream::AnthropicToOpenAi(anthropic_to_openai::Stream::new(context, asked))
+            }
         }
     }
 }
@@ -128,6 +141,7 @@ impl Pair {
 /// A stream on its way, of any pair.
 enum Stream {
     OpenAiToAnthropic(openai_to_anthropic::Stream),
+    AnthropicToOpenAi(anthropic_to_openai::Stream),
 }
 
 impl Stream {
@@ -136,6 +150,7 @@ impl Stream {
     fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
             Self::OpenAiToAnthropic(stream) => stream.event(name, data, out),
+            Self::AnthropicToOpenAi(stream) => stream.event(name, data, out),
         }
     }
 
@@ -144,6 +159,7 @@ impl Stream {
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
             Self::OpenAiToAnthropic(stream) => stream.end(out),
+            Self::AnthropicToOpenAi(stream) => stream.end(out),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! JSON schemas on their way to a provider that is stricter than OpenAI. Members keep their order,
 //! which models follow.
 
+use serde_json::Value;
+
 use crate::protocol::wire::{self, Members, Raw, Rest, Wire};
 
 /// Says `additionalProperties: false` of every object that says nothing about it: Anthropic takes
@@ -15,10 +17,37 @@ pub(super) fn closed<'a>(schema: &Raw<'a>) -> Raw<'a> {
 pub(super) fn object(schema: Raw<'_>) -> Raw<'_> {
     match wire::read::<Rest<'_>>(schema.as_str().as_bytes()) {
         Ok(mut members) if members.get("type").is_none() => {
-            members.push("type", Raw::from(serde_json::Value::from("object")));
+            members.push("type", Raw::from(Value::from("object")));
             Raw::from_wire(&members)
         }
         _ => schema,
+    }
+}
+
+/// Whether a schema keeps OpenAI's rules for strict ones: every object is closed and requires all
+/// of its properties.
+pub(super) fn is_strict(schema: &Raw<'_>) -> bool {
+    schema.value().is_some_and(|schema| is_strict_value(&schema))
+}
+
+fn is_strict_value(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            let required = members.get("required").and_then(Value::as_array);
+            let requires = |name: &String| {
+                required.is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)))
+            };
+            let closed = match members.get("properties").and_then(Value::as_object) {
+                Some(properties) => {
+                    members.get("additionalProperties") == Some(&Value::Bool(false))
+                        && properties.keys().all(requires)
+                }
+                None => true,
+            };
+            closed && members.values().all(is_strict_value)
+        }
+        Value::Array(items) => items.iter().all(is_strict_value),
+        _ => true,
     }
 }
 

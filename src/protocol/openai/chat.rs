@@ -215,7 +215,7 @@ object! {
 
 tagged! {
     /// The model's wish to call a tool.
-    pub enum ToolCall<'a> by "type" {
+    pub enum ToolCall<'a> by "type" or "function" {
         Function(FunctionToolCall<'a>) = "function",
     }
 }

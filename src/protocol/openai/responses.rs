@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::protocol::json::Scanner;
 use crate::protocol::usage::Usage;
 use crate::protocol::wire::{
-    Nullable, Number, Path, Raw, TextOr, Wire, object, optional_tag, tagged, words,
+    Nullable, Number, Path, Raw, TextOr, Wire, object, tag, tagged, words,
 };
 
 object! {
@@ -44,7 +44,7 @@ pub enum InputItem<'a> {
 
 impl<'a> Wire<'a> for InputItem<'a> {
     fn read(scanner: &mut Scanner<'a>, at: &Path<'_>) -> Result<Self, Error> {
-        match optional_tag(scanner, "type", at)?.as_deref() {
+        match tag(scanner, "type", at)?.as_deref() {
             None => Wire::read(scanner, at).map(Self::Message),
             Some(_) => Wire::read(scanner, at).map(Self::Item),
         }

@@ -76,11 +76,12 @@ macro_rules! object {
     (@key $field:ident $key:literal) => { $key };
 }
 
-/// JSON objects that say in one member what they are. `Other` keeps what is not known.
+/// JSON objects that say in one member what they are; `or` names what they are if they do not.
+/// `Other` keeps what is not known.
 macro_rules! tagged {
     (
         $(#[$meta:meta])*
-        pub enum $name:ident<$a:lifetime> by $tag:literal {
+        pub enum $name:ident<$a:lifetime> by $tag:literal $(or $default:literal)? {
             $($(#[$variant_meta:meta])* $variant:ident($type:ident<$b:lifetime>) = $word:literal,)*
         }
     ) => {
@@ -96,7 +97,13 @@ macro_rules! tagged {
                 scanner: &mut $crate::protocol::json::Scanner<$a>,
                 at: &$crate::protocol::wire::Path<'_>,
             ) -> Result<Self, $crate::error::Error> {
-                match &*$crate::protocol::wire::tag(scanner, $tag, at)? {
+                let tag = $crate::protocol::wire::tag(scanner, $tag, at)?;
+                $(let tag = tag.or(Some($default.into()));)?
+                let tag = tag.ok_or_else(|| {
+                    let at = $crate::protocol::wire::Path::Member(at, $tag);
+                    $crate::protocol::mistake::missing_at(at.to_string().into())
+                })?;
+                match &*tag {
                     $($word => {
                         let mut value = <$type<$b> as $crate::protocol::wire::Wire<$a>>::read(scanner, at)?;
                         value.rest.remove($tag);

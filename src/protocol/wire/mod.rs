@@ -23,7 +23,7 @@ use crate::protocol::json::{Kind, Scanner};
 use crate::protocol::mistake::{invalid_value, missing_at};
 
 pub(crate) use macros::{object, tagged, words};
-pub(crate) use values::{Members, optional_tag, tag, text};
+pub(crate) use values::{Members, tag, text};
 pub use values::{Nullable, Number, Raw, Rest, TextOr};
 
 /// An array may have so many items. More would cost many times their own size when read.

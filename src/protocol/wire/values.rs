@@ -9,7 +9,7 @@ use super::{MAX_REST, Path, Wire};
 use crate::error::Error;
 use crate::protocol::edit::write_json_string;
 use crate::protocol::json::{Fault, Kind, Scanner};
-use crate::protocol::mistake::{invalid_type, invalid_value, missing_at};
+use crate::protocol::mistake::{invalid_type, invalid_value};
 
 /// A JSON value as it is written.
 #[derive(Clone, PartialEq, Eq)]
@@ -338,18 +338,9 @@ pub(crate) fn text<'a>(scanner: &mut Scanner<'a>, at: &Path<'_>) -> Result<Cow<'
     text.ok_or_else(|| invalid_value(at.to_string(), "it must be valid Unicode text"))
 }
 
-/// What the next object says in its member `name`; the object itself is still to be read.
+/// What the next object says in its member `name`, if it does; the object itself is still to be
+/// read.
 pub(crate) fn tag<'a>(
-    scanner: &Scanner<'a>,
-    name: &'static str,
-    at: &Path<'_>,
-) -> Result<Cow<'a, str>, Error> {
-    optional_tag(scanner, name, at)?
-        .ok_or_else(|| missing_at(Path::Member(at, name).to_string().into()))
-}
-
-/// The same for objects that need not say it.
-pub(crate) fn optional_tag<'a>(
     scanner: &Scanner<'a>,
     name: &'static str,
     at: &Path<'_>,

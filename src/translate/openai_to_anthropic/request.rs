@@ -62,6 +62,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         asked: Asked {
             stream: request.stream == Some(true),
             usage: options.include_usage == Some(true),
+            ..Default::default()
         },
     })
 }

@@ -1,0 +1,208 @@
+//! The messages of a request.
+
+use std::borrow::Cow;
+
+use super::super::fields::unsupported;
+use crate::error::Error;
+use crate::protocol::anthropic::request::{Message, Role, SystemBlock};
+use crate::protocol::anthropic::{Block, DataSource, DocumentBlock, Source, ToolResult};
+use crate::protocol::openai::chat::{
+    self, File, FilePart, FunctionCall, FunctionToolCall, ImagePart, ImageUrl, Part, TextPart,
+    ToolCall,
+};
+use crate::protocol::wire::TextOr;
+
+pub(super) fn translate<'a>(
+    system: Option<TextOr<'a, Vec<SystemBlock<'a>>>>,
+    messages: Vec<Message<'a>>,
+) -> Result<Vec<chat::Message<'a>>, Error> {
+    let mut all = Vec::new();
+    if let Some(text) = system.map(instructions).transpose()?.filter(|text| !text.is_empty()) {
+        all.push(message(chat::Role::System, text));
+    }
+    for (index, message) in messages.into_iter().enumerate() {
+        let at = format!("messages[{index}]");
+        match message.role {
+            Role::User => user(message.content, &at, &mut all)?,
+            Role::Assistant => all.push(assistant(message.content)),
+            Role::System => {
+                let parts = parts(message.content, &at)?;
+                all.push(of_parts(chat::Role::System, parts));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn instructions<'a>(system: TextOr<'a, Vec<SystemBlock<'a>>>) -> Result<Cow<'a, str>, Error> {
+    let blocks = match system {
+        TextOr::Text(text) => return Ok(text),
+        TextOr::Other(blocks) => blocks,
+    };
+    let mut texts = Vec::new();
+    for (index, block) in blocks.into_iter().enumerate() {
+        match block {
+            SystemBlock::Text(block) => texts.push(block.text),
+            SystemBlock::Other(_) => return Err(unsupported(format!("system[{index}].type"))),
+        }
+    }
+    Ok(match texts.len() {
+        1 => texts.remove(0),
+        _ => texts.join("\n\n").into(),
+    })
+}
+
+/// Results of tools come first, for OpenAI wants them right after the calls.
+fn user<'a>(
+    content: TextOr<'a, Vec<Block<'a>>>,
+    at: &str,
+    all: &mut Vec<chat::Message<'a>>,
+) -> Result<(), Error> {
+    let blocks = match content {
+        TextOr::Text(text) => {
+            all.push(message(chat::Role::User, text));
+            return Ok(());
+        }
+        TextOr::Other(blocks) => blocks,
+    };
+    let mut said = Vec::new();
+    for (index, block) in blocks.into_iter().enumerate() {
+        let at = format!("{at}.content[{index}]");
+        match block {
+            Block::ToolResult(result) => {
+                let (answer, media) = tool_result(result, &at)?;
+                all.push(answer);
+                said.extend(media);
+            }
+            block => said.push(part(block, &at)?),
+        }
+    }
+    if !said.is_empty() {
+        all.push(of_parts(chat::Role::User, said));
+    }
+    Ok(())
+}
+
+/// A tool's answer may only be text to OpenAI; the other parts are returned.
+fn tool_result<'a>(
+    result: ToolResult<'a>,
+    at: &str,
+) -> Result<(chat::Message<'a>, Vec<Part<'a>>), Error> {
+    let (texts, media): (Vec<_>, Vec<_>) = match result.content {
+        None => (Vec::new(), Vec::new()),
+        Some(content) => {
+            parts(content, at)?.into_iter().partition(|part| matches!(part, Part::Text(_)))
+        }
+    };
+    let texts: Vec<_> = texts
+        .into_iter()
+        .filter_map(|part| if let Part::Text(part) = part { Some(part.text) } else { None })
+        .collect();
+    let text = match <[Cow<'_, str>; 1]>::try_from(texts) {
+        Ok([text]) => text,
+        Err(texts) => texts.join("\n").into(),
+    };
+    let mut answer = message(chat::Role::Tool, text);
+    answer.tool_call_id = Some(result.tool_use_id);
+    Ok((answer, media))
+}
+
+fn assistant<'a>(content: TextOr<'a, Vec<Block<'a>>>) -> chat::Message<'a> {
+    let blocks = match content {
+        TextOr::Text(text) => return message(chat::Role::Assistant, text),
+        TextOr::Other(blocks) => blocks,
+    };
+    let mut said: Option<Cow<'a, str>> = None;
+    let mut calls = Vec::new();
+    for block in blocks {
+        match block {
+            Block::Text(block) => match &mut said {
+                Some(said) => said.to_mut().push_str(&block.text),
+                None => said = Some(block.text),
+            },
+            Block::ToolUse(call) => calls.push(ToolCall::Function(FunctionToolCall {
+                id: call.id,
+                function: FunctionCall {
+                    name: call.name,
+                    arguments: call.input.into_text(),
+                    ..Default::default()
+                },
+                ..Default::default()
+            })),
+            // What the provider thought or looked up by itself.
+            _ => {}
+        }
+    }
+    let said = said.or_else(|| calls.is_empty().then_some("".into()));
+    chat::Message {
+        role: chat::Role::Assistant,
+        content: said.map(TextOr::Text),
+        tool_calls: (!calls.is_empty()).then_some(calls),
+        ..Default::default()
+    }
+}
+
+fn parts<'a>(content: TextOr<'a, Vec<Block<'a>>>, at: &str) -> Result<Vec<Part<'a>>, Error> {
+    match content {
+        TextOr::Text(text) => Ok(vec![text_part(text)]),
+        TextOr::Other(blocks) => blocks
+            .into_iter()
+            .enumerate()
+            .map(|(index, block)| part(block, &format!("{at}.content[{index}]")))
+            .collect(),
+    }
+}
+
+fn part<'a>(block: Block<'a>, at: &str) -> Result<Part<'a>, Error> {
+    match block {
+        Block::Text(block) => Ok(text_part(block.text)),
+        Block::Image(block) => {
+            let url = match block.source {
+                Source::Url(source) => source.url,
+                Source::Base64(source) => data_url(&source),
+                Source::Text(_) | Source::Other(_) => {
+                    return Err(unsupported(format!("{at}.source.type")));
+                }
+            };
+            let image_url = ImageUrl { url, ..Default::default() };
+            Ok(Part::Image(ImagePart { image_url, ..Default::default() }))
+        }
+        Block::Document(block) => document(block, at),
+        _ => Err(unsupported(format!("{at}.type"))),
+    }
+}
+
+fn document<'a>(block: DocumentBlock<'a>, at: &str) -> Result<Part<'a>, Error> {
+    match block.source {
+        Source::Text(source) => Ok(text_part(source.data)),
+        Source::Base64(source) => {
+            let file = File {
+                file_data: Some(data_url(&source)),
+                filename: Some(block.title.unwrap_or("document.pdf".into())),
+                ..Default::default()
+            };
+            Ok(Part::File(FilePart { file, ..Default::default() }))
+        }
+        Source::Url(_) | Source::Other(_) => Err(unsupported(format!("{at}.source.type"))),
+    }
+}
+
+fn data_url<'a>(source: &DataSource<'_>) -> Cow<'a, str> {
+    format!("data:{};base64,{}", source.media_type, source.data).into()
+}
+
+fn text_part(text: Cow<'_, str>) -> Part<'_> {
+    Part::Text(TextPart { text, ..Default::default() })
+}
+
+/// One text is written as such: not every server takes a list.
+fn of_parts<'a>(role: chat::Role, mut parts: Vec<Part<'a>>) -> chat::Message<'a> {
+    match parts.as_mut_slice() {
+        [Part::Text(part)] => message(role, std::mem::take(&mut part.text)),
+        _ => chat::Message { role, content: Some(TextOr::Other(parts)), ..Default::default() },
+    }
+}
+
+fn message(role: chat::Role, text: Cow<'_, str>) -> chat::Message<'_> {
+    chat::Message { role, content: Some(TextOr::Text(text)), ..Default::default() }
+}

@@ -1,0 +1,103 @@
+//! The answer that is no stream.
+
+use std::borrow::Cow;
+
+use super::super::{Asked, Context};
+use crate::error::Error;
+use crate::protocol::Operation;
+use crate::protocol::anthropic::answer::{MessageResponse, MessageUsage};
+use crate::protocol::anthropic::{Block, TextBlock, Thinking, ToolUse};
+use crate::protocol::openai::ChatCompletionResponse;
+use crate::protocol::openai::chat::{Answer, ToolCall};
+use crate::protocol::usage::{Report, Usage};
+use crate::protocol::wire::{Nullable, Raw};
+
+pub(in crate::translate) fn response(
+    body: &[u8],
+    context: &Context,
+    asked: &Asked,
+) -> Result<Vec<u8>, Error> {
+    let mut answer = ChatCompletionResponse::from_json(body)?;
+    let choice =
+        if answer.choices.is_empty() { Default::default() } else { answer.choices.swap_remove(0) };
+    let reason = choice.finish_reason.as_deref();
+    let refused = choice.message.refusal.0.is_some();
+    let content = blocks(choice.message, asked);
+    let calls = content.iter().any(|block| matches!(block, Block::ToolUse(_)));
+    let usage = answer.usage.and_then(|usage| usage_of(Report::read(usage.as_str().as_bytes())));
+    let message = MessageResponse {
+        id: answer.id.unwrap_or_else(|| format!("msg_{}", context.request_id).into()),
+        kind: Some("message".into()),
+        role: Some("assistant".into()),
+        model: Some(context.model.as_str().into()),
+        content,
+        stop_reason: Nullable(Some(stop_reason(reason, calls, refused).into())),
+        usage: Some(usage_wire(usage)),
+        ..Default::default()
+    };
+    Ok(message.to_json())
+}
+
+fn blocks<'a>(answer: Answer<'a>, asked: &Asked) -> Vec<Block<'a>> {
+    let mut blocks = Vec::new();
+    let thought = answer.reasoning_content.or(answer.reasoning);
+    if asked.thinking {
+        let signed = answer.thinking_blocks.unwrap_or_default();
+        match thought {
+            Some(thinking) if signed.is_empty() && !thinking.is_empty() => {
+                let signature = Some("".into());
+                blocks.push(Block::Thinking(Thinking {
+                    thinking,
+                    signature,
+                    ..Default::default()
+                }));
+            }
+            _ => blocks.extend(signed.into_iter().map(Block::Other)),
+        }
+    }
+    let texts = answer.content.0.into_iter().chain(answer.refusal.0);
+    let texts = texts.filter(|text| !text.is_empty());
+    blocks.extend(texts.map(|text| Block::Text(TextBlock { text, ..Default::default() })));
+    for call in answer.tool_calls.into_iter().flatten() {
+        if let ToolCall::Function(call) = call {
+            blocks.push(Block::ToolUse(ToolUse {
+                id: call.id,
+                name: call.function.name,
+                input: input(call.function.arguments),
+                ..Default::default()
+            }));
+        }
+    }
+    blocks
+}
+
+/// The arguments of a call as an object, whatever the model wrote.
+fn input(arguments: Cow<'_, str>) -> Raw<'_> {
+    if arguments.trim().is_empty() {
+        return Raw::EMPTY_OBJECT;
+    }
+    match Raw::new(arguments.clone()).filter(Raw::is_object) {
+        Some(object) => object,
+        None => Raw::from(&serde_json::json!({ "INVALID_JSON": arguments })),
+    }
+}
+
+pub(super) fn stop_reason(reason: Option<&str>, calls: bool, refused: bool) -> &'static str {
+    match reason {
+        Some("length") => "max_tokens",
+        Some("content_filter") => "refusal",
+        Some("tool_calls" | "function_call") => "tool_use",
+        _ if calls => "tool_use",
+        _ if refused => "refusal",
+        _ => "end_turn",
+    }
+}
+
+pub(super) fn usage_of(report: Option<Report>) -> Option<Usage> {
+    report.map(|report| report.usage(Operation::Chat, 0, 0).0)
+}
+
+/// Anthropic always has one.
+pub(super) fn usage_wire<'a>(usage: Option<Usage>) -> Raw<'a> {
+    Raw::from_wire(&MessageUsage::from(usage.unwrap_or_default()))
+}
