@@ -165,7 +165,10 @@ impl Report {
             Dialect::Anthropic => self.anthropic(),
             Dialect::OpenAi | Dialect::Ollama => self.openai(),
         };
-        let quality = match (self.input(), self.output()) {
+        // Some say 0 where they know nothing; where something was said it cannot be true.
+        let known = |count: &u64| *count > 0 || text == 0;
+        let input = self.input().map(|_| reported.input).filter(known);
+        let quality = match (input, self.output().filter(known)) {
             (Some(_), Some(_)) => Quality::Exact,
             (Some(_), None) if !speaks => Quality::Exact,
             (None, Some(_)) if operation.dialect() == Dialect::Ollama => Quality::Exact,
@@ -175,7 +178,7 @@ impl Report {
         let usage = match quality {
             Quality::Exact => reported,
             Quality::Estimated | Quality::Missing => Usage {
-                input: self.input().map_or(estimated_input, |_| reported.input),
+                input: input.unwrap_or(estimated_input),
                 output: reported.output.max(estimate(text)),
                 ..reported
             },
@@ -411,6 +414,20 @@ mod tests {
         let apart = br#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,"completion_tokens_details":{"reasoning_tokens":20}}"#;
         let (usage, _) = Report::read(apart).unwrap().usage(Operation::Chat, 0, 0);
         assert_eq!((usage.output, usage.reasoning), (25, 20));
+    }
+
+    #[test]
+    fn a_count_of_nothing_is_no_count_where_something_was_said() {
+        let usage = |body: &str, text| {
+            let report = Report::read(body.as_bytes()).unwrap();
+            let (usage, quality) = report.usage(Operation::Messages, text, 9);
+            (usage.input, usage.output, quality)
+        };
+        let zero = r#"{"input_tokens":0,"output_tokens":0}"#;
+        assert_eq!(usage(zero, 8), (9, 2, Estimated));
+        assert_eq!(usage(zero, 0), (0, 0, Exact));
+        let cached = r#"{"input_tokens":0,"cache_read_input_tokens":5,"output_tokens":1}"#;
+        assert_eq!(usage(cached, 8), (5, 1, Exact));
     }
 
     #[test]
