@@ -72,6 +72,8 @@ pub enum Skip {
     Incomplete,
     /// A 2xx answer that says in its body that it is an error.
     ErrorBody,
+    /// Another provider answered with another model, after the first had failed.
+    Failover,
     /// Shared data refused.
     Store,
     /// There is an answer, but not in the form that was asked for: [`Obstacle`] tells why.
@@ -228,7 +230,7 @@ fn seconds(digits: &[u8]) -> Option<u64> {
 }
 
 impl Skip {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Off,
         Self::Operation,
         Self::Model,
@@ -243,6 +245,7 @@ impl Skip {
         Self::TooLarge,
         Self::Incomplete,
         Self::ErrorBody,
+        Self::Failover,
         Self::Store,
         Self::NoOtherForm,
         Self::FormMalformed,
@@ -269,6 +272,7 @@ impl Skip {
             Self::TooLarge => "too_large",
             Self::Incomplete => "incomplete",
             Self::ErrorBody => "error_body",
+            Self::Failover => "failover",
             Self::Store => "store",
             Self::NoOtherForm => "no_other_form",
             Self::FormMalformed => "form_malformed",

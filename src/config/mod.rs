@@ -32,7 +32,7 @@ pub use wire::{MAX_BYTES, MAX_DEPTH};
 
 /// Parts that are understood and checked, and then refused, because nothing acts upon them so far.
 const NOT_YET: &[&str] =
-    &["cache", "api: azure_openai", "api: gemini", "api: bedrock", "api: ollama", "api: cohere"];
+    &["api: azure_openai", "api: gemini", "api: bedrock", "api: ollama", "api: cohere"];
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! What the gateway answers itself: refusals and model lists.
 
 use super::{Call, Ended, Problem, Service, State, limits};
-use crate::error::{Error, Retry};
+use crate::error::Error;
 use crate::host::{Flow, Host, SafeValue};
+use crate::limit::headers::RateHeaders;
 use crate::protocol::models::{self, ModelInfo};
 use crate::protocol::{Endpoint, decode_id};
 use crate::routing::{Listed, Refusal};
@@ -24,7 +25,10 @@ pub(super) fn refuse(
 pub(super) fn send(call: &Call, error: &Error, host: &impl Host) {
     let details = format!("llm_{}", error.kind.row().label);
     let body = error.body(call.dialect, call.id.as_str());
-    reply(call, error.status(), &details, error.retry, &body, host);
+    let mut retry = RateHeaders::default();
+    retry.retry(error.retry);
+    let headers: Vec<_> = [JSON].into_iter().chain(retry.iter()).collect();
+    reply(call, error.status(), &details, &headers, &body, host);
 }
 
 /// The model list, or one model of it.
@@ -53,22 +57,29 @@ pub(super) fn models(
         }
         _ => models::render(call.dialect, routing.models(allow).map(info)),
     };
-    reply(&call, 200, "llm_models", Retry::Unspecified, &body, host);
+    reply(&call, 200, "llm_models", &[JSON], &body, host);
     let ended = Ended { status: 200, ..Ended::of(call) };
     (State::Answered(Box::new(ended)), Flow::Pause)
 }
 
-fn reply(call: &Call, status: u16, details: &str, retry: Retry, body: &[u8], host: &impl Host) {
-    let mut rate = limits::rate_headers(call, host.now());
-    rate.retry(retry);
-    let mut headers = vec![("content-type", SafeValue::literal("application/json"))];
-    let id = SafeValue::new(call.id.as_str().as_bytes());
-    headers.extend(id.map(|id| ("x-request-id", id)));
-    headers.extend(rate.iter());
+/// An answer of the gateway's own, with what every answer carries.
+pub(super) fn reply(
+    call: &Call,
+    status: u16,
+    details: &str,
+    headers: &[(&'static str, SafeValue<'_>)],
+    body: &[u8],
+    host: &impl Host,
+) {
+    let rate = limits::rate_headers(call, host.now());
+    let id = SafeValue::new(call.id.as_str().as_bytes()).map(|id| ("x-request-id", id));
+    let headers: Vec<_> = headers.iter().copied().chain(id).chain(rate.iter()).collect();
     if let Err(refused) = host.reply(status, details, &headers, body) {
         host.log(log::Level::Error, &format!("reply: {refused}"));
     }
 }
+
+const JSON: (&str, SafeValue<'_>) = ("content-type", SafeValue::literal("application/json"));
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {

@@ -1,6 +1,8 @@
 //! What a request takes from the limits before it goes on, and what it gives back.
 
-use super::{Call, Service};
+use std::sync::Arc;
+
+use super::{Call, Routed, Service};
 use crate::error::Error;
 use crate::host::{Host, Map, Timestamp};
 use crate::limit::headers::RateHeaders;
@@ -8,22 +10,29 @@ use crate::limit::{Notes, Refused, Reservation, Spend, Subject, Ticket};
 use crate::protocol::Operation;
 use crate::protocol::probe::Probe;
 use crate::protocol::usage::Usage;
-use crate::routing::{Entry, Target};
+use crate::routing::Target;
 
 /// What a call asks for, as far as limits care.
-#[derive(Clone, Copy)]
-pub(super) struct Ask<'a> {
+pub(super) struct Ask {
     /// The name as it was asked for.
-    pub(super) model: &'a str,
-    pub(super) first: Entry<'a>,
+    model: Box<str>,
+    /// Of the first attempt.
+    target: Option<Arc<Target>>,
     /// What it may use at most.
     pub(super) estimate: Usage,
+}
+
+impl Ask {
+    pub(super) fn new(routed: &Routed, estimate: Usage) -> Self {
+        let target = routed.hops.first().map(|hop| hop.target.clone());
+        Self { model: routed.asked.clone(), target, estimate }
+    }
 }
 
 /// The request counts.
 pub(super) fn admit(
     call: &mut Call,
-    ask: &Ask<'_>,
+    ask: &Ask,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
@@ -42,14 +51,14 @@ pub(super) fn admit(
 /// It is going to spend this much, as far as its body tells.
 pub(super) fn reserve(
     call: &mut Call,
-    ticket: Ticket,
-    ask: &Ask<'_>,
+    ticket: Option<Ticket>,
+    ask: &Ask,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) -> Result<Option<Reservation>, Error> {
-    let Some(limiter) = &service.limiter else { return Ok(None) };
-    let estimate = spend(Some(ask.first.target), &ask.estimate);
+    let (Some(limiter), Some(ticket)) = (&service.limiter, ticket) else { return Ok(None) };
+    let estimate = cost(ask.target.as_deref(), &ask.estimate);
     match ticket.reserve(limiter, host, &subject(call, ask, service), estimate, now) {
         Ok(reservation) => {
             count(reservation.notes(), service, host);
@@ -60,14 +69,27 @@ pub(super) fn reserve(
     }
 }
 
+/// The request was answered without a provider: it counts, and spends nothing else.
+pub(super) fn spend(ticket: Option<Ticket>) {
+    if let Some(ticket) = ticket {
+        ticket.spend();
+    }
+}
+
 /// What a request may use at most: all of its text as input, and the longest answer that it allows
 /// or, where it sets no bound, the configured one.
-pub(super) fn estimate(call: &Call, probe: &Probe<'_>, input: u64, service: &Service) -> Usage {
+pub(super) fn estimate(
+    call: &Call,
+    probe: &Probe<'_>,
+    routed: &Routed,
+    service: &Service,
+) -> Usage {
     let output = match call.operation {
         Operation::Embedding | Operation::OllamaEmbed | Operation::Models => 0,
         _ => probe.max_output_tokens.unwrap_or(service.config.limiter.default_output_tokens),
     };
-    Usage { input, output: output.saturating_mul(probe.choices), ..Usage::default() }
+    let output = output.saturating_mul(probe.choices);
+    Usage { input: routed.estimated_input, output, ..Usage::default() }
 }
 
 /// Puts what was used in the place of what was reserved; nothing, where the provider refused.
@@ -80,7 +102,7 @@ pub(super) fn settle(
     host: &impl Host,
 ) {
     let notes = match used {
-        Some(used) => reservation.settle(host, spend(target, used), now),
+        Some(used) => reservation.settle(host, cost(target, used), now),
         None => reservation.release(host, now),
     };
     count(&notes, service, host);
@@ -101,27 +123,27 @@ pub(super) fn write_rate_headers(call: &Call, now: Timestamp, host: &impl Host) 
 
 fn refusal(
     call: &mut Call,
-    ask: &Ask<'_>,
+    ask: &Ask,
     refused: &Refused,
     service: &Service,
     host: &impl Host,
 ) -> Error {
     count(&refused.notes, service, host);
     call.standings = refused.standings;
-    refused.error(ask.model)
+    refused.error(&ask.model)
 }
 
-fn subject<'a>(call: &Call, ask: &Ask<'a>, service: &'a Service) -> Subject<'a> {
+fn subject<'a>(call: &Call, ask: &'a Ask, service: &'a Service) -> Subject<'a> {
     Subject {
         consumer: service.consumer(call).map(|consumer| &*consumer.name),
         client_ip: call.client_ip,
-        model: ask.model,
-        provider: &ask.first.target.provider.name,
+        model: &ask.model,
+        provider: ask.target.as_ref().map_or("", |target| &target.provider.name),
     }
 }
 
 /// A model without a price costs nothing.
-fn spend(target: Option<&Target>, usage: &Usage) -> Spend {
+fn cost(target: Option<&Target>, usage: &Usage) -> Spend {
     let price = target.and_then(|target| target.price);
     let cost_microusd = price.map_or(0, |price| price.cost_microusd(usage));
     Spend { tokens: usage.total(), cost_microusd }

@@ -1,30 +1,35 @@
 //! The gateway role: one exchange between a client and whichever provider answers.
 //!
 //! [`State::step`] takes an exchange from event to event. A state owns what is valid in it, and each
-//! event consumes it: [`request`] admits and routes, [`response`] relays, [`failure`] turns what
-//! others say into the caller's dialect, [`answer`] says what the gateway itself has to say, and
-//! [`settle`] ends every exchange, however it ended.
+//! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
+//! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
+//! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
+//! [`limits`] and [`caching`] are what those ask along the way.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::{Dialect, Kind};
 use crate::handoff;
-use crate::host::{Event, Flow, Host, Timestamp};
+use crate::host::{Event, Flow, Host, Pairs, Timestamp};
 use crate::identity::{ConsumerId, RequestId};
-use crate::limit::{Reservation, Standings};
+use crate::limit::{Reservation, Standings, Ticket};
 use crate::protocol::Operation;
 use crate::protocol::usage::{Quality, Usage};
-use crate::routing::Target;
+use crate::routing::{Attempts, Target};
 
 mod answer;
+mod ask;
+mod caching;
 mod failure;
 mod limits;
 mod request;
 mod response;
+mod send;
 mod service;
 mod settle;
 
+use caching::{Caching, Wait};
 use response::Relaying;
 pub use service::{Fault, Service};
 
@@ -37,6 +42,9 @@ pub enum State {
     Passing,
     /// The body of a call is awaited.
     Reading(Box<Reading>),
+    /// The cache may have the answer soon: an identical request is in flight, or a second level is
+    /// asked.
+    Joining(Box<Joining>),
     /// A provider has the request.
     Waiting(Box<Routed>),
     /// The answer is an error; its body is awaited, to be told in the caller's dialect.
@@ -60,6 +68,7 @@ pub struct Call {
     spent: Spent,
     /// What limits leave the caller, for the answer's headers.
     standings: Standings,
+    caching: Caching,
 }
 
 /// Nanoseconds of the filter's own work.
@@ -75,6 +84,17 @@ pub struct Reading {
     call: Call,
     /// The boundary, where the body is a form.
     form: Option<Box<[u8]>>,
+    headers: Pairs,
+}
+
+/// A request that is held back for the cache's sake.
+#[derive(Debug)]
+pub struct Joining {
+    routed: Routed,
+    ticket: Option<Ticket>,
+    estimate: Usage,
+    form: Option<Box<[u8]>>,
+    wait: Wait,
 }
 
 /// A call that was sent on.
@@ -85,6 +105,7 @@ pub struct Routed {
     asked: Box<str>,
     /// What may be tried, in order.
     hops: Box<[Hop]>,
+    attempts: Attempts,
     stream: bool,
     /// The caller itself asked for the usage at the end of a stream.
     asked_for_usage: bool,
@@ -115,6 +136,8 @@ pub struct Ended {
     call: Call,
     asked: Option<Box<str>>,
     served: Option<Served>,
+    /// Whose answer the cache had.
+    cached: Option<Hop>,
     /// What the caller got; 0 if it left before.
     status: u16,
     error: Option<Problem>,
@@ -160,7 +183,7 @@ impl State {
 
     /// Whether this exchange waits for something that only time brings, and wants ticks.
     pub fn waits(&self) -> bool {
-        false
+        matches!(self, Self::Joining(joining) if matches!(joining.wait, Wait::Follow(_)))
     }
 
     fn advance(
@@ -180,7 +203,16 @@ impl State {
             (
                 Self::Reading(reading),
                 Event::RequestBody { end: true, .. } | Event::RequestTrailers,
-            ) => request::body(*reading, service, now, host),
+            ) => ask::body(*reading, service, now, host),
+            (Self::Joining(joining), Event::Tick | Event::Called(_)) => {
+                caching::wake(joining, event, service, now, host)
+            }
+            (state @ Self::Joining(_), Event::RequestBody { .. } | Event::RequestTrailers) => {
+                (state, Flow::Pause)
+            }
+            (Self::Joining(joining), Event::ResponseHeaders { .. }) => {
+                failure::unread(joining.routed.call, host)
+            }
             // Envoy answers itself before the body is there.
             (Self::Reading(reading), Event::ResponseHeaders { .. }) => {
                 failure::unread(reading.call, host)
@@ -189,9 +221,11 @@ impl State {
                 response::headers(*routed, service, end, now, host)
             }
             (Self::Relaying(relaying), Event::ResponseBody { size, end }) => {
-                response::body(relaying, size, end, now, host)
+                response::body(relaying, service, size, end, now, host)
             }
-            (Self::Relaying(relaying), Event::ResponseTrailers) => response::trailers(relaying),
+            (Self::Relaying(relaying), Event::ResponseTrailers) => {
+                response::trailers(relaying, service, now, host)
+            }
             (Self::Failing(failing), Event::ResponseBody { size, end: false }) => {
                 failure::more(failing, size, host)
             }
@@ -207,6 +241,7 @@ impl State {
         match self {
             Self::Start | Self::Passing => None,
             Self::Reading(reading) => Some(&mut reading.call),
+            Self::Joining(joining) => Some(&mut joining.routed.call),
             Self::Waiting(routed) => Some(&mut routed.call),
             Self::Failing(failing) => Some(&mut failing.routed.call),
             Self::Relaying(relaying) => Some(&mut relaying.routed.call),
@@ -229,6 +264,14 @@ impl Routed {
     }
 }
 
+impl Routed {
+    /// Whether another than the first attempt answers.
+    fn has_moved(&self, host: &impl Host) -> bool {
+        let left = || handoff::Left::read(host).map_or(0, |left| left.steps().count());
+        self.hops.len() > 1 && left().saturating_add(1) < self.hops.len()
+    }
+}
+
 impl Served {
     fn last(&self) -> Option<&Hop> {
         self.tried.last()
@@ -245,6 +288,7 @@ impl Ended {
         Self {
             asked: None,
             served: None,
+            cached: None,
             status: 0,
             error: None,
             usage: None,

@@ -1,6 +1,6 @@
 //! From the answer's headers to its end: it passes as it comes, and is read on the way.
 
-use super::{Routed, Service, State, failure, limits};
+use super::{Routed, Service, State, caching, failure, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::Operation;
 use crate::protocol::stream::{End, Relay, Relayed};
@@ -36,7 +36,7 @@ enum Reader {
 
 /// The answer's headers came.
 pub(super) fn headers(
-    routed: Routed,
+    mut routed: Routed,
     service: &Service,
     end: bool,
     now: Timestamp,
@@ -49,37 +49,49 @@ pub(super) fn headers(
     if status >= 400 {
         return failure::headers(routed, service, status, &headers, end, host);
     }
+    caching::head(&mut routed, status, &headers, service, now, host);
     let reader = Reader::new(&routed, &headers);
     if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), host);
     }
     let ending = if end { Ending::Complete } else { Ending::Open };
-    let first_token = end.then_some(now);
-    let relaying = Relaying { routed, status, reader, first_token, ending };
+    let relaying = Relaying { routed, status, reader, first_token: None, ending };
     (State::Relaying(Box::new(relaying)), Flow::Continue)
 }
 
 /// The next bytes of the answer came.
 pub(super) fn body(
     mut relaying: Box<Relaying>,
+    service: &Service,
     size: usize,
     end: bool,
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let chunk = match (&relaying.reader, size) {
-        (Reader::Opaque, _) | (_, 0) => Vec::new(),
-        _ => host.body(Buffer::ResponseBody, 0, usize::MAX).unwrap_or_default(),
+    let wanted = !matches!(relaying.reader, Reader::Opaque) || caching::keeps(&relaying.routed);
+    let chunk = match size {
+        1.. if wanted => host.body(Buffer::ResponseBody, 0, usize::MAX).unwrap_or_default(),
+        _ => Vec::new(),
     };
+    caching::chunk(&mut relaying.routed, &chunk);
     if let Some(changed) = relaying.read(&chunk, end, now) {
         report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), host);
+    }
+    if end {
+        caching::finish(&mut relaying, service, now, host);
     }
     (State::Relaying(relaying), Flow::Continue)
 }
 
 /// The answer ended with trailers. Its last bytes are gone, so nothing can be appended to them.
-pub(super) fn trailers(mut relaying: Box<Relaying>) -> (State, Flow) {
+pub(super) fn trailers(
+    mut relaying: Box<Relaying>,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
     relaying.finish();
+    caching::finish(&mut relaying, service, now, host);
     (State::Relaying(relaying), Flow::Continue)
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::Call;
-use crate::config;
+use super::{Call, caching};
+use crate::cache::Cache;
+use crate::cache::policy::Mode;
+use crate::config::{self, Backend, CacheSettings};
 use crate::host::{Host, Status};
 use crate::identity::Consumer;
 use crate::limit::{KeyPart, Limiter};
@@ -17,6 +19,12 @@ pub struct Service {
     pub(super) metrics: Registry,
     /// `None` where nothing is limited.
     pub(super) limiter: Option<Limiter>,
+    /// `None` where nothing is kept.
+    pub(super) cache: Option<Cache>,
+    /// What a fleet shares behind the cache.
+    pub(super) backend: Option<Backend>,
+    /// A random number that tells this worker from others.
+    worker: u64,
     /// Some limit counts by the caller's address.
     pub(super) by_client_ip: bool,
 }
@@ -39,11 +47,12 @@ impl Service {
             unit: rule.unit.label(),
             mode: rule.mode.label(),
         });
+        let skips = caching::skip_labels();
         let shape = Shape {
             table: &config.routing,
             consumers: config.auth.consumers.iter().map(|consumer| &*consumer.name).collect(),
             limits: limits.collect(),
-            cache_skips: &[],
+            cache_skips: &skips.iter().map(String::as_str).collect::<Vec<_>>(),
         };
         let metrics = Registry::define(host, &shape)?;
         let limiter = match rules.is_empty() {
@@ -53,20 +62,38 @@ impl Service {
                 Some(Limiter::open(host, rules.clone(), settings.slots, settings.on_contention)?)
             }
         };
+        let settings = config.cache.as_ref().filter(|cache| cache.policy.mode != Mode::Off);
+        let cache = settings.map(|settings| {
+            let CacheSettings { policy, models, max_entries, single_flight_wait, .. } = settings;
+            Cache::new(policy.clone(), models.clone(), *max_entries, *single_flight_wait)
+        });
+        let backend = settings.and_then(|settings| settings.backend.clone());
+        let mut worker = [0; 8];
+        host.fill(&mut worker)?;
         Registry::announce(host, &config.hash)?;
         let by_client_ip = rules.iter().any(|rule| rule.counts_by(KeyPart::ClientIp));
-        Ok(Self { metrics, limiter, by_client_ip, config })
+        let worker = u64::from_le_bytes(worker);
+        Ok(Self { metrics, limiter, cache, backend, worker, by_client_ip, config })
     }
 
     /// How often [`Service::tick`] is wanted; zero: never.
     pub fn tick_period(&self) -> Duration {
-        Duration::ZERO
+        if self.cache.is_some() { SWEEP_PERIOD } else { Duration::ZERO }
     }
 
-    /// What is to be done from time to time, without a request.
-    pub fn tick(&self, _host: &impl Host) {}
+    /// What is to be done from time to time, without a request: one of the workers frees what has
+    /// expired and says what the cache holds.
+    pub fn tick(&self, host: &impl Host) {
+        let swept =
+            self.cache.as_ref().and_then(|cache| cache.sweep(host, self.worker, host.now()));
+        if let Some(held) = swept {
+            self.metrics.cache_holds(host, held.entries, held.bytes);
+        }
+    }
 
     pub(super) fn consumer(&self, call: &Call) -> Option<&Consumer> {
         call.consumer.and_then(|id| self.config.auth.consumer(id))
     }
 }
+
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Ends every exchange, however it ended: publishes what is known of it to the rest of Envoy.
 
 use super::response::{Ending, Relaying};
-use super::{Call, Ended, Problem, Routed, Served, Service, State, limits};
+use super::{Call, Ended, Joining, Problem, Routed, Served, Service, State, caching, limits};
 use crate::config::LogRequests;
 use crate::error::Kind;
 use crate::host::{Event, Host, Timestamp};
@@ -45,6 +45,7 @@ pub(super) fn settle(state: State, service: &Service, now: Timestamp, host: &imp
         let used = ended.usage.as_ref().map(|(usage, _)| usage);
         limits::settle(reservation, used, target, service, now, host);
     }
+    caching::abandon(&mut ended.call.caching, service, host);
     if ended.served.is_none() {
         publish_call(&ended.call, ended.asked.as_deref(), service, host);
     }
@@ -64,6 +65,11 @@ impl Ended {
             State::Start | State::Passing => return None,
             State::Answered(ended) => *ended,
             State::Reading(reading) => Self::of(reading.call),
+            State::Joining(joining) => {
+                let Joining { routed, ticket, .. } = *joining;
+                limits::spend(ticket);
+                Self { asked: Some(routed.asked), ..Self::of(routed.call) }
+            }
             State::Waiting(routed) => {
                 // Nobody knows what the provider did of it; it has read it.
                 let read = Usage { input: routed.estimated_input, ..Usage::default() };
@@ -104,7 +110,11 @@ impl Ended {
 
 fn count(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
     let metrics = &service.metrics;
-    let target = ended.served.as_ref().and_then(Served::target);
+    let cached = ended.cached.as_ref().map(|hop| &*hop.target);
+    let target = ended.served.as_ref().and_then(Served::target).or(cached);
+    if let Some(result) = ended.call.caching.result() {
+        metrics.cache(host, result);
+    }
     let duration = now.micros_since(ended.call.started);
     metrics.request(host, Some(ended.call.operation), target, ended.status);
     metrics.duration_ms(host, target, duration.div_ceil(1000));
@@ -149,6 +159,13 @@ fn publish_call(call: &Call, asked: Option<&str>, service: &Service, host: &impl
 }
 
 fn publish_end(ended: &Ended, host: &impl Host) {
+    if let Some(cached) = &ended.cached {
+        set(host, "llm_provider", cached.target.provider.name.as_bytes());
+        set(host, "llm_upstream_model", cached.model.as_bytes());
+    }
+    if let Some(label) = ended.call.caching.label() {
+        set(host, "llm_cache", label.as_bytes());
+    }
     if let Some(served) = &ended.served {
         if let Some(last) = served.last().filter(|_| served.tried.len() > 1) {
             set(host, "llm_provider", last.target.provider.name.as_bytes());

@@ -1,0 +1,167 @@
+//! The body is whole: what it asks for, who may serve that, and whether anyone has to.
+
+use super::caching::{self, Consulted};
+use super::limits::{self, Ask};
+use super::request::{report, too_large};
+use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, send};
+use crate::error::{Error, Kind};
+use crate::host::{Buffer, Flow, Host, Status, Timestamp};
+use crate::protocol::Operation;
+use crate::protocol::probe::{self, Probe};
+use crate::protocol::usage::estimate;
+use crate::routing::{Capabilities, Chain, Entry};
+
+/// The body came whole.
+pub(super) fn body(
+    reading: Reading,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    let Reading { call, form, headers } = reading;
+    let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
+        Ok(body) => body,
+        Err(status) => return answer::refuse(call, None, &unreadable(status, host), host),
+    };
+    if body.len() > service.config.max_request_bytes {
+        return answer::refuse(call, None, &too_large(service), host);
+    }
+    let probe = match (&form, call.operation) {
+        (Some(boundary), _) => Probe::read_form(&body, boundary),
+        (None, operation) => Probe::read(&body, operation),
+    };
+    let probe = match probe {
+        Ok(probe) => probe,
+        Err(mistake) => return answer::refuse(call, None, &mistake, host),
+    };
+    let Some(asked) = model(&probe, call.operation, service) else {
+        if call.operation == Operation::Other {
+            return (State::Passing, Flow::Continue);
+        }
+        return answer::refuse(call, None, &probe::missing("model"), host);
+    };
+    let chain = match route(&call, &probe, asked, service, host) {
+        Ok(chain) => chain,
+        Err(refusal) => return answer::refuse(call, Some(asked.into()), &refusal, host),
+    };
+    let mut routed = Routed::new(call, asked, &body, &probe, &chain, service);
+    let ask = Ask::new(&routed, limits::estimate(&routed.call, &probe, &routed, service));
+    let ticket = match limits::admit(&mut routed.call, &ask, service, now, host) {
+        Ok(ticket) => ticket,
+        Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
+    };
+    let estimate = ask.estimate;
+    match caching::consult(&mut routed, &headers, &body, service, now, host) {
+        Consulted::Serve(hit) => {
+            limits::spend(ticket);
+            caching::serve(routed, &hit, host)
+        }
+        Consulted::Wait(wait) => {
+            let joining = Joining { routed, ticket, estimate, form, wait };
+            (State::Joining(Box::new(joining)), Flow::Pause)
+        }
+        Consulted::Go => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
+    }
+}
+
+/// A request that waited for the cache goes on after all.
+pub(super) fn go_on(
+    joining: Joining,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    let Joining { routed, ticket, estimate, form, .. } = joining;
+    let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
+        Ok(body) => body,
+        Err(status) => {
+            limits::spend(ticket);
+            let lost = unreadable(status, host);
+            return answer::refuse(routed.call, Some(routed.asked), &lost, host);
+        }
+    };
+    let probe = match &form {
+        Some(boundary) => Probe::read_form(&body, boundary),
+        None => Probe::read(&body, routed.call.operation),
+    };
+    match probe {
+        Ok(probe) => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
+        Err(mistake) => {
+            limits::spend(ticket);
+            answer::refuse(routed.call, Some(routed.asked), &mistake, host)
+        }
+    }
+}
+
+impl Routed {
+    fn new(
+        call: Call,
+        asked: &str,
+        body: &[u8],
+        probe: &Probe<'_>,
+        chain: &Chain<'_>,
+        service: &Service,
+    ) -> Self {
+        let targets = service.config.routing.targets();
+        let hop = |entry: Entry<'_>| {
+            let target = targets.get(entry.target.index)?.clone();
+            Some(Hop { target, model: entry.model.into() })
+        };
+        let text = body.len().saturating_sub(probe.media.bytes);
+        Self {
+            asked: asked.into(),
+            hops: chain.iter().filter_map(hop).collect(),
+            attempts: chain.first().attempts.clone(),
+            stream: probe.stream,
+            asked_for_usage: probe.asked_for_usage(),
+            estimated_input: estimate(u64::try_from(text).unwrap_or(u64::MAX)),
+            reservation: None,
+            call,
+        }
+    }
+}
+
+fn model<'a>(probe: &'a Probe<'_>, operation: Operation, service: &'a Service) -> Option<&'a str> {
+    let default = || {
+        let routing = &service.config.routing;
+        routing.default_model().filter(|_| operation != Operation::Other)
+    };
+    probe.model.as_ref().map(|model| &*model.name).or_else(default)
+}
+
+fn route<'a>(
+    call: &Call,
+    probe: &Probe<'_>,
+    asked: &'a str,
+    service: &'a Service,
+    host: &impl Host,
+) -> Result<Chain<'a>, Error> {
+    let config = &service.config;
+    if !config.auth.allow(call.consumer).allows(asked) {
+        let message = "This key is not allowed to use the model that was asked for.";
+        return Err(Error::new(Kind::PermissionDenied, message).param("model"));
+    }
+    let mut need = Capabilities::of(call.operation);
+    for (needed, capability) in [
+        (probe.needs.vision, Capabilities::VISION),
+        (probe.needs.tools, Capabilities::TOOLS),
+        (probe.needs.reasoning, Capabilities::REASONING),
+    ] {
+        if needed {
+            need = need.and(capability);
+        }
+    }
+    let mut pick = || {
+        let mut random = [0; 8];
+        match host.fill(&mut random) {
+            Ok(()) => u64::from_le_bytes(random),
+            Err(_) => host.now().micros(),
+        }
+    };
+    Ok(config.routing.resolve(asked, need, &mut pick)?)
+}
+
+fn unreadable(status: Status, host: &impl Host) -> Error {
+    report(Err(status), "request body", host);
+    Error::new(Kind::ServiceUnavailable, "The request could not be read.")
+}

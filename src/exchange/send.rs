@@ -1,0 +1,90 @@
+//! The request goes on: what it may spend is taken, its bytes become the provider's, Envoy learns
+//! where it goes.
+
+use super::limits::{self, Ask};
+use super::request::report;
+use super::{Routed, Service, State, answer, failure, settle};
+use crate::handoff::{self, CLUSTER_HEADER, Step};
+use crate::host::{Buffer, Flow, Host, Map, SafeValue, Status, Timestamp};
+use crate::limit::Ticket;
+use crate::protocol::Operation;
+use crate::protocol::edit::Edits;
+use crate::protocol::probe::Probe;
+use crate::protocol::usage::Usage;
+
+#[expect(clippy::too_many_arguments, reason = "the whole of a request, at the end of its way")]
+pub(super) fn send(
+    mut routed: Routed,
+    ticket: Option<Ticket>,
+    estimate: Usage,
+    probe: &Probe<'_>,
+    body: &[u8],
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    let ask = Ask::new(&routed, estimate);
+    match limits::reserve(&mut routed.call, ticket, &ask, service, now, host) {
+        Ok(reservation) => routed.reservation = reservation,
+        Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
+    }
+    let mut edits = Edits::default();
+    if let Some(first) = routed.hops.first() {
+        edits.set_model(probe, &first.model);
+    }
+    if probe.stream && matches!(routed.call.operation, Operation::Chat | Operation::Completion) {
+        edits.ask_for_usage(probe);
+    }
+    let written = write_body(body, &edits, host).and_then(|()| announce(&routed, host));
+    if let Err(status) = written {
+        report(Err(status), "request", host);
+        return failure::lost(routed, host);
+    }
+    settle::publish_request(&routed, service, host);
+    settle::log_request(&routed, service, body.len(), host);
+    (State::Waiting(Box::new(routed)), Flow::Continue)
+}
+
+fn write_body(body: &[u8], edits: &Edits<'_>, host: &impl Host) -> Result<(), Status> {
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let edited = edits.apply(body);
+    host.splice_body(Buffer::RequestBody, 0, usize::MAX, &edited)?;
+    if edited.len() == body.len() {
+        return Ok(());
+    }
+    set(host, "content-length", edited.len().to_string().as_bytes())
+}
+
+/// Tells Envoy, and the provider role, where the request goes.
+fn announce(routed: &Routed, host: &impl Host) -> Result<(), Status> {
+    let steps = routed.hops.iter().map(|hop| Step {
+        cluster: &hop.target.provider.cluster,
+        provider: &hop.target.provider.name,
+        model: &hop.model,
+    });
+    handoff::announce(host, steps.clone())?;
+    // Setting a header also makes Envoy choose the route anew, so the filter state comes before it.
+    if let Some(first) = steps.clone().next() {
+        set(host, CLUSTER_HEADER, first.cluster.as_bytes())?;
+    }
+    let retries = routed.hops.len().saturating_sub(1).to_string();
+    set(host, "x-envoy-max-retries", retries.as_bytes())?;
+    if let Some(timeout) = routed.attempts.per_try_timeout {
+        let millis = timeout.as_millis().to_string();
+        set(host, "x-envoy-upstream-rq-per-try-timeout-ms", millis.as_bytes())?;
+    }
+    if let Some(retry_on) = &routed.attempts.retry_on {
+        set(host, "x-envoy-retry-on", retry_on.conditions.as_bytes())?;
+        if !retry_on.status_codes.is_empty() {
+            set(host, "x-envoy-retriable-status-codes", retry_on.status_codes.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn set(host: &impl Host, name: &str, value: &[u8]) -> Result<(), Status> {
+    let value = SafeValue::new(value).ok_or(Status::BadArgument)?;
+    host.set_header(Map::RequestHeaders, name, value)
+}
