@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::names::{self, LABEL, Reach, label};
-use super::provider::header_name;
+use super::names::{self, LABEL, Reach, header_name, label};
 use super::schema::Object;
 use super::shown::Quoted;
 use crate::identity::{Auth, CREDENTIAL_HEADERS, Consumer, Mode};
@@ -14,7 +13,10 @@ use crate::routing::Allow;
 pub(super) fn read(root: &Object<'_>, reach: &Reach) -> Auth {
     let section = root.get("auth").map(|node| node.object(&["mode"]));
     let written = section.as_ref().and_then(|auth| auth.get("mode"));
-    let mode = written.as_ref().and_then(|node| node.word(&MODES)).unwrap_or_default();
+    let mode = match &written {
+        Some(node) => node.word(&MODES),
+        None => Some(Mode::default()),
+    };
     let header = root.get("consumer_header");
     let consumer_header = header.as_ref().and_then(|node| {
         node.text(CONSUMER_HEADER, |text| consumer_header(text).then(|| Box::from(text)))
@@ -22,17 +24,17 @@ pub(super) fn read(root: &Object<'_>, reach: &Reach) -> Auth {
     let consumers = consumers(root, reach, header.is_some());
     match (root.get("consumers"), &header, mode) {
         (None, Some(_), _) => root.missing("consumers", "those that consumer_header names"),
-        (None, None, Mode::Optional | Mode::Required) => {
+        (None, None, Some(Mode::Optional | Mode::Required)) => {
             root.missing("consumers", "those that auth.mode is about");
         }
-        (Some(_), None, Mode::Off) => match (written, &section) {
+        (Some(_), None, Some(Mode::Off)) => match (written, &section) {
             (Some(node), _) => node.wrong(LOOKED_AT),
             (None, Some(auth)) => auth.missing("mode", LOOKED_AT),
             (None, None) => root.missing("auth", format_args!("a mode that is {LOOKED_AT}")),
         },
         _ => {}
     }
-    Auth { mode, consumers, consumer_header }
+    Auth { mode: mode.unwrap_or_default(), consumers, consumer_header }
 }
 
 fn consumers(root: &Object<'_>, reach: &Reach, by_header: bool) -> Box<[Consumer]> {

@@ -97,6 +97,12 @@ pub(super) fn label(name: &str) -> bool {
     visible(name, MAX_LABEL_BYTES) && !name.contains([';', '='])
 }
 
+/// A token of RFC 9110, of bounded length.
+pub(super) fn header_name(name: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    (1..=MAX_HEADER_NAME_BYTES).contains(&name.len()) && name.bytes().all(token)
+}
+
 fn visible(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -111,4 +117,5 @@ pub(super) const LABEL: &str = "a name: 1 to 64 visible ASCII characters without
 const CLUSTER: &str = "a cluster name: 1 to 256 visible ASCII characters";
 const MAX_LABEL_BYTES: usize = 64;
 const MAX_CLUSTER_BYTES: usize = 256;
+const MAX_HEADER_NAME_BYTES: usize = 128;
 const MAX_PATTERNS: usize = 256;

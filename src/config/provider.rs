@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::NOT_YET;
 use super::mistakes::{Mistakes, Notes};
-use super::names::{PROVIDER_NAME, provider_name};
+use super::names::{PROVIDER_NAME, header_name, provider_name};
 use super::schema::{Node, Object};
 use super::shown::Quoted;
 use super::wire;
@@ -247,12 +247,6 @@ fn header_value(text: &str) -> bool {
     whole && text.len() <= MAX_VALUE_BYTES && SafeValue::new(text.as_bytes()).is_some()
 }
 
-/// A token of RFC 9110, of bounded length.
-pub(super) fn header_name(name: &str) -> bool {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(token)
-}
-
 /// `api.example.com`, `api.example.com:8443`, `[2001:db8::1]:443`
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
@@ -286,7 +280,7 @@ fn is_api_version(text: &str) -> bool {
 
 fn is_variable(name: &str) -> bool {
     let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-    name.len() <= MAX_NAME_BYTES
+    name.len() <= MAX_VARIABLE_BYTES
         && name.bytes().next().is_some_and(letter)
         && name.bytes().all(|b| letter(b) || b.is_ascii_digit())
 }
@@ -314,6 +308,6 @@ const HEADER_NAME: &str = "the name of a header that is free to be set";
 const VARIABLE: &str = "the name of an environment variable";
 const VALUE: &str = "1 to 8192 bytes, no control characters, no space at the ends";
 const MAX_HEADERS: usize = 64;
-const MAX_NAME_BYTES: usize = 128;
+const MAX_VARIABLE_BYTES: usize = 128;
 const MAX_VALUE_BYTES: usize = 8192;
 const MAX_PATH_BYTES: usize = 256;
