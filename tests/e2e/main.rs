@@ -5,6 +5,8 @@ mod contract;
 mod demo;
 mod gateway;
 mod limits;
+mod observed;
+mod page;
 mod recipes;
 mod reload;
 mod sdk;

@@ -1,6 +1,7 @@
 //! What the developer command fetches: each thing pinned by version and hash, kept under
 //! `target/tools`.
 
+pub mod debian;
 pub mod envoy;
 pub mod python;
 pub mod small_model;

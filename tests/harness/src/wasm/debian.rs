@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::TARGET;
 use crate::shell;
+use crate::tools::debian;
 use crate::tools::python::install;
 
 /// Cargo with the settings that build for the target.
@@ -67,21 +68,8 @@ fn install_packages() -> Result<()> {
         .max()
         .map_or_else(|| "lld".to_owned(), |version| format!("lld-{version}"));
     let packages = ["rustc-web", "cargo-web", "rust-web-src", &lld, "wasi-libc"];
-    if !rustix::process::geteuid().is_root() {
-        bail!(
-            "Debian's compiler is missing.\n  mend: sudo apt-get install --no-install-recommends {}",
-            packages.join(" ")
-        );
-    }
-    eprintln!("apt-get install {} (about 150 MB)", packages.join(" "));
-    let apt = || {
-        let mut apt = Command::new("apt-get");
-        apt.args(["-qq", "-o", "DPkg::Lock::Timeout=300"]).env("DEBIAN_FRONTEND", "noninteractive");
-        apt
-    };
-    shell::run(apt().arg("update"))?;
-    shell::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
-        .context("apt-get could not install Debian's compiler")
+    eprintln!("installing Debian's compiler (about 150 MB)");
+    debian::install_packages(&packages)
 }
 
 /// The folder with the target's standard library, built on first use of a compiler version.

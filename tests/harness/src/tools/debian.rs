@@ -1,0 +1,85 @@
+//! Programs of Debian packages, for tests.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::python::install;
+use crate::shell;
+
+/// Prometheus and its `promtool`: those on the `PATH`, else those of the Debian package, unpacked
+/// under `target/tools`.
+pub fn prometheus(program: &str) -> Result<PathBuf> {
+    if let Some(path) = shell::which(program) {
+        return Ok(path);
+    }
+    let package = unpack("prometheus")
+        .context("Prometheus is missing.\n  mend: apt-get install prometheus")?;
+    Ok(package.join("usr/bin").join(program))
+}
+
+/// A Chromium or Chrome: `$CHROMIUM`, else on the `PATH`, else installed. It needs too many
+/// libraries to be unpacked only.
+pub fn chromium() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("CHROMIUM") {
+        return Ok(path.into());
+    }
+    let known = || CHROMIUM.iter().find_map(|name| shell::which(name));
+    if let Some(path) = known() {
+        return Ok(path);
+    }
+    install_packages(&["chromium"])?;
+    known().context("the package chromium has no program of that name")
+}
+
+/// Installs packages with all they need; only root can.
+pub fn install_packages(packages: &[&str]) -> Result<()> {
+    let packages_line = packages.join(" ");
+    if !shell::has("apt-get") {
+        bail!("{packages_line}: not here, and this is no Debian to get it from");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "{packages_line}: not here.\n  mend: sudo apt-get install --no-install-recommends {packages_line}"
+        );
+    }
+    eprintln!("apt-get install {packages_line}");
+    shell::run(apt().arg("update"))?;
+    shell::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
+        .with_context(|| format!("apt-get could not install {packages_line}"))
+}
+
+/// The folder with the unpacked package, without what it depends on; fetched on first use.
+fn unpack(package: &str) -> Result<PathBuf> {
+    install(&format!("debian-{package}"), |dir| {
+        eprintln!("fetching Debian's package {package}");
+        if download(package, dir).is_err() {
+            // The list of packages may be old or absent.
+            shell::run(apt().arg("update"))?;
+            download(package, dir)?;
+        }
+        let archive = fs::read_dir(dir)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension() == Some(OsStr::new("deb")))
+            .with_context(|| format!("apt-get fetched no {package}"))?;
+        shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(dir))?;
+        Ok(fs::remove_file(archive)?)
+    })
+}
+
+fn download(package: &str, dir: &Path) -> Result<()> {
+    shell::run(apt().args(["-o", "APT::Sandbox::User=root", "download", package]).current_dir(dir))
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.args(["-qq", "-o", "DPkg::Lock::Timeout=300"]).env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+const CHROMIUM: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
