@@ -20,7 +20,7 @@ pub(super) fn headers(
         Ok(headers) => headers,
         Err(status) => return unreadable(status, host),
     };
-    remove_claims(&headers, host);
+    remove_where(&headers, |name| name.starts_with(b"x-llm-"), host);
     let endpoint = Endpoint::of(
         headers.get(":method").unwrap_or_default(),
         headers.get(":path").unwrap_or_default(),
@@ -33,6 +33,7 @@ pub(super) fn headers(
         }
         Endpoint::Unmatched => Operation::Other,
     };
+    remove_where(&headers, |name| ROUTER_HEADERS.contains(&name), host);
     let given = RequestId::accept(headers.get("x-request-id"));
     let id = given.unwrap_or_else(|| RequestId::mint(now, host));
     if let (None, Some(id)) = (given, SafeValue::new(id.as_str().as_bytes())) {
@@ -116,6 +117,9 @@ fn identify(
             .code("invalid_json")),
         };
     }
+    if call.operation == Operation::Other && !names_a_model(headers) {
+        return Ok(Next::Pass);
+    }
     let encoding = headers.get("content-encoding").unwrap_or(b"identity");
     if !encoding.eq_ignore_ascii_case(b"identity") {
         let message = "Compressed requests are not supported: send the body as it is.";
@@ -125,11 +129,8 @@ fn identify(
     if length.is_some_and(|length| length > config.max_request_bytes) {
         return Err(too_large(service));
     }
-    if call.operation == Operation::Other && !names_a_model(headers) {
-        return Ok(Next::Pass);
-    }
     // A compressed answer could not be read on its way.
-    if headers.get("accept-encoding").is_some() {
+    if call.operation != Operation::Other && headers.get("accept-encoding").is_some() {
         let name = b"accept-encoding";
         report(host.remove_header(Map::RequestHeaders, name), "accept-encoding", host);
     }
@@ -155,13 +156,11 @@ fn names_a_model(headers: &Pairs) -> bool {
     json || headers.get("content-type").is_some_and(|kind| multipart::boundary(kind).is_some())
 }
 
-/// What only the gateway may say, whoever claims it: its own headers, and Envoy's retry rules.
-fn remove_claims(headers: &Pairs, host: &impl Host) {
-    for (name, _) in headers.iter() {
-        let ours = name.starts_with(b"x-llm-");
-        if ours || name.starts_with(b"x-envoy-") && ROUTER_HEADERS.contains(&name) {
-            report(host.remove_header(Map::RequestHeaders, name), "claims", host);
-        }
+/// Removes what only the gateway may say, whoever claims it: its own headers on every request, and
+/// on calls the instructions to Envoy's router.
+fn remove_where(headers: &Pairs, claimed: impl Fn(&[u8]) -> bool, host: &impl Host) {
+    for (name, _) in headers.iter().filter(|(name, _)| claimed(name)) {
+        report(host.remove_header(Map::RequestHeaders, name), "claims", host);
     }
 }
 

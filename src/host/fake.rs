@@ -175,6 +175,11 @@ impl Fake {
         self.stream.borrow_mut().buffers.insert(buffer as u32, bytes.to_vec());
     }
 
+    /// Takes a buffer away: its bytes went on, or were never kept.
+    pub fn take_body(&self, buffer: Buffer) -> Option<Vec<u8>> {
+        self.stream.borrow_mut().buffers.remove(&(buffer as u32))
+    }
+
     pub fn give_property(&self, path: &[&str], value: &[u8]) {
         self.stream.borrow_mut().properties.insert(path.join("\0"), value.to_vec());
     }
@@ -200,12 +205,23 @@ impl Fake {
         named.map(|(_, value)| value.clone()).collect()
     }
 
+    /// A whole header map, also one that went on.
+    pub fn all_headers(&self, map: Map) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let stream = self.stream.borrow();
+        stream.maps.get(&(map as u32)).map(|map| map.headers.clone()).unwrap_or_default()
+    }
+
     pub fn buffer(&self, buffer: Buffer) -> Option<Vec<u8>> {
         self.stream.borrow().buffers.get(&(buffer as u32)).cloned()
     }
 
     pub fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
         self.stream.borrow().filter_state.get(name).cloned()
+    }
+
+    /// All filter state that the filter set, by name.
+    pub fn filter_states(&self) -> BTreeMap<String, Vec<u8>> {
+        self.stream.borrow().filter_state.clone()
     }
 
     pub fn replies(&self) -> Vec<LocalReply> {
@@ -241,6 +257,12 @@ impl Fake {
     /// Names of all stats of one kind.
     pub fn metric_names(&self, kind: MetricKind) -> Vec<String> {
         self.process.metric_names(kind)
+    }
+
+    /// Names of all stats.
+    pub fn all_metric_names(&self) -> Vec<String> {
+        let kinds = [MetricKind::Counter, MetricKind::Gauge, MetricKind::Histogram];
+        kinds.into_iter().flat_map(|kind| self.process.metric_names(kind)).collect()
     }
 
     /// Keys of shared data, those with an empty value too.
