@@ -308,9 +308,11 @@ impl Cache {
     ) -> Result<Entry<'a>, Skip> {
         let answer = capture.answer(complete)?;
         self.policy.stores(question.operation, &answer)?;
+        let strips = serve::strips(question.operation, answer.form, answer.body)?;
         Ok(Entry {
             key: &question.key,
             form: answer.form,
+            strips,
             status: answer.status,
             content_type: answer.content_type,
             tokens,

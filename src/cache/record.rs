@@ -82,6 +82,8 @@ impl Ttl {
 pub struct Entry<'a> {
     pub key: &'a Key,
     pub form: Form,
+    /// A stream whose usage can be taken out by searching for it.
+    pub strips: bool,
     pub status: u16,
     pub content_type: &'a [u8],
     pub tokens: Tokens,
@@ -97,9 +99,10 @@ impl Entry<'_> {
         let body = u32::try_from(self.body.len()).ok()?;
         let mut out = Vec::with_capacity(HEAD_BYTES + self.content_type.len() + self.body.len());
         out.extend_from_slice(MAGIC);
-        out.push(match self.form {
-            Form::Json => JSON,
-            Form::Stream => STREAM,
+        out.push(match (self.form, self.strips) {
+            (Form::Json, _) => JSON,
+            (Form::Stream, false) => STREAM,
+            (Form::Stream, true) => STREAM_THAT_STRIPS,
         });
         out.extend_from_slice(&self.status.to_le_bytes());
         out.extend_from_slice(&self.created.millis().to_le_bytes());
@@ -126,6 +129,7 @@ impl Entry<'_> {
 pub struct Record {
     pub key: Key,
     pub form: Form,
+    pub strips: bool,
     pub status: u16,
     pub tokens: Tokens,
     created_ms: u64,
@@ -138,9 +142,10 @@ impl Record {
     /// `None` for anything that [`Entry::encode`] did not write whole.
     pub fn parse(bytes: Vec<u8>) -> Option<Self> {
         let mut fields = Fields(bytes.strip_prefix(MAGIC)?);
-        let form = match fields.take()? {
-            [JSON] => Form::Json,
-            [STREAM] => Form::Stream,
+        let (form, strips) = match fields.take()? {
+            [JSON] => (Form::Json, false),
+            [STREAM] => (Form::Stream, false),
+            [STREAM_THAT_STRIPS] => (Form::Stream, true),
             _ => return None,
         };
         let status = u16::from_le_bytes(fields.take()?);
@@ -159,7 +164,17 @@ impl Record {
             return None;
         }
         let content_type_end = HEAD_BYTES + content_type;
-        Some(Self { key, form, status, tokens, created_ms, expires_ms, bytes, content_type_end })
+        Some(Self {
+            key,
+            form,
+            strips,
+            status,
+            tokens,
+            created_ms,
+            expires_ms,
+            bytes,
+            content_type_end,
+        })
     }
 
     pub fn content_type(&self) -> &[u8] {
@@ -195,6 +210,7 @@ impl Record {
         self.is_fresh(now).then_some(Entry {
             key: &self.key,
             form: self.form,
+            strips: self.strips,
             status: self.status,
             content_type: self.content_type(),
             tokens: self.tokens,
@@ -246,6 +262,7 @@ impl Fields<'_> {
 const MAGIC: &[u8] = b"LLMC\x01";
 const JSON: u8 = 0;
 const STREAM: u8 = 1;
+const STREAM_THAT_STRIPS: u8 = 2;
 /// Magic, form, status, two times, four counts, key, two lengths.
 pub(super) const HEAD_BYTES: usize = 5 + 1 + 2 + 2 * 8 + 4 * 4 + 32 + 1 + 4;
 const MARK_BYTES: usize = 16;
@@ -264,6 +281,7 @@ mod tests {
         Entry {
             key: &KEY,
             form: Form::Stream,
+            strips: true,
             status: 200,
             content_type: b"text/event-stream",
             tokens: Tokens { input: 1, cached_input: 2, output: 3, reasoning: 4 },
@@ -281,6 +299,7 @@ mod tests {
     fn a_record_is_what_was_written() {
         let record = Record::parse(entry(b"data: {}\n\n").encode().unwrap()).unwrap();
         assert_eq!((record.key, record.form, record.status), (KEY, Form::Stream, 200));
+        assert!(record.strips);
         assert_eq!(record.content_type(), b"text/event-stream");
         assert_eq!(record.body(), b"data: {}\n\n");
         assert_eq!(record.tokens, Tokens { input: 1, cached_input: 2, output: 3, reasoning: 4 });

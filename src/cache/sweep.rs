@@ -138,6 +138,7 @@ mod tests {
         let entry = Entry {
             key: &key,
             form: Form::Json,
+            strips: false,
             status: 200,
             content_type: b"application/json",
             tokens: Tokens::default(),

@@ -290,7 +290,8 @@ mod tests {
         let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
         let content_type = &b"application/json"[..];
         let tokens = Tokens::default();
-        Entry { key, form, status: 200, content_type, tokens, created: now, ttl, body }
+        let strips = false;
+        Entry { key, form, strips, status: 200, content_type, tokens, created: now, ttl, body }
     }
 
     fn put(table: &Table, fake: &Fake, n: u32, body: &[u8], now: Timestamp) -> Stored {

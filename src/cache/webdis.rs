@@ -5,7 +5,8 @@
 //! webdis reports Redis's own errors with status 200 and a body: the seal tells those too.
 //!
 //! The host sends a [`Call`] with `:method`, `:path`, `:authority` and the timeout of the
-//! configuration, asks for no compression, and brings back an [`Answer`].
+//! configuration over a kept connection, and brings back an [`Answer`]. With `connection: close`
+//! webdis waits for ever if the body comes in a read of its own.
 
 use super::key::Key;
 use super::record::{Entry, Record, seal, unseal};
@@ -118,6 +119,7 @@ mod tests {
         Entry {
             key: &KEY,
             form: Form::Json,
+            strips: false,
             status: 200,
             content_type: b"application/json",
             tokens: Tokens::default(),

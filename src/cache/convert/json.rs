@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -93,44 +94,45 @@ pub(super) fn pieces(inner: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let mut end = 0usize;
-        for unit in units(rest) {
-            if end > 0 && end.saturating_add(unit) > PIECE {
-                break;
-            }
-            end = end.saturating_add(unit);
-        }
+        let end = piece_end(rest);
         let (piece, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         rest = after;
         Some(piece)
     })
 }
 
-/// The lengths of the parts that cannot be cut.
-fn units(inner: &str) -> impl Iterator<Item = usize> {
-    let mut rest = inner;
-    std::iter::from_fn(move || {
-        let len = match rest.as_bytes() {
-            [] => return None,
+/// Where the first piece ends.
+fn piece_end(inner: &str) -> usize {
+    let mut end = 0usize;
+    loop {
+        let rest = inner.get(end..).unwrap_or_default();
+        let plain = memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        let room = PIECE.saturating_sub(end);
+        if plain > room {
+            let cut = (0..=room).rev().find(|at| rest.is_char_boundary(*at));
+            return end.saturating_add(cut.unwrap_or(plain));
+        }
+        let escape = match rest.as_bytes().get(plain..).unwrap_or_default() {
+            [] => return inner.len(),
             [
-                b'\\',
+                _,
                 b'u',
                 b'd' | b'D',
-                b'8'..=b'9' | b'a'..=b'b' | b'A'..=b'B',
+                b'8' | b'9' | b'a' | b'b' | b'A' | b'B',
                 _,
                 _,
                 b'\\',
                 b'u',
                 ..,
             ] => 12,
-            [b'\\', b'u', ..] => 6,
-            [b'\\', ..] => 2,
-            _ => rest.chars().next().map_or(1, char::len_utf8),
+            [_, b'u', ..] => 6,
+            _ => 2,
         };
-        let (unit, after) = rest.split_at_checked(len).unwrap_or((rest, ""));
-        rest = after;
-        Some(unit.len())
-    })
+        if plain.saturating_add(escape) > room {
+            return end.saturating_add(plain);
+        }
+        end = end.saturating_add(plain).saturating_add(escape);
+    }
 }
 
 /// Writes the members of an object that is open in `out`.
