@@ -19,6 +19,7 @@
 //!    state names the cluster; Envoy routes.
 //! 5. [`attempt`], in the provider's cluster, makes the request that provider's own. If it fails,
 //!    Envoy asks filter state again, and the next attempt starts from the original.
+//!    Where the provider speaks another protocol, [`translate`] does request, answer and stream.
 //! 6. The answer passes as it comes; [`protocol::stream`] and [`protocol::usage`] read it on the
 //!    way. Errors of Envoy and of providers become the caller's dialect ([`error`]).
 //! 7. However it ends, the exchange is settled once: limits get the truth, [`metrics`] count,
@@ -36,6 +37,7 @@
 //! | 7 | [`config`] | what the user wrote, checked whole and resolved once |
 //! | 6 | [`limit`] | rate limits: arithmetic, rules, reservations |
 //! | 6 | [`cache`] | answers by digest, in bounded slots |
+//! | 5 | [`translate`] | calls from one protocol to another, pure |
 //! | 5 | [`store`] | slots of shared data and the one compare-and-swap loop |
 //! | 5 | [`metrics`] | every metric, defined once |
 //! | 5 | [`handoff`] | what the two roles tell each other |
@@ -52,6 +54,7 @@
 //! | name | here |
 //! |---|---|
 //! | BaseError and its kinds | [`error::Error`], [`error::Kind`] |
+//! | ChatCompletionRequest, ChatCompletionResponse, Message, EmbeddingRequest, EmbeddingResponse | [`protocol::openai`] |
 //! | ModelInfo | [`protocol::models::ModelInfo`] |
 //! | Usage | [`protocol::usage::Usage`] |
 //! | ModelCapability | [`routing::Capabilities`] |

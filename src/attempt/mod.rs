@@ -2,14 +2,25 @@
 //!
 //! It runs once per attempt, on the request as the attempt before left it. So it first puts back
 //! what others changed, then makes the request this provider's: path, authority, credentials,
-//! headers and model. It never knows who is calling, and it keeps nothing between attempts but what
-//! [`original`] notes.
+//! headers, model and protocol. It never knows who is calling, and it keeps nothing between attempts
+//! but what [`original`] notes.
+//!
+//! [`request`] is the way there, [`response`] the way back. A provider that knows the client's
+//! protocol is not translated: then there is nothing to do on the way back, unless another attempt
+//! could still take over a stream that fails before it says anything.
 
 use crate::config;
-use crate::host::{Event, Flow, Host};
+use crate::error::{Dialect, Error};
+use crate::host::{Event, Flow, Host, Map, SafeValue, Status};
+use crate::protocol::Operation;
+use crate::translate::Call;
 
 pub mod original;
 mod request;
+mod response;
+mod way;
+
+use response::Answering;
 
 /// One loaded configuration of this role.
 #[derive(Debug)]
@@ -18,14 +29,50 @@ pub struct Service {
 }
 
 /// Where one attempt stands.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub enum State {
     #[default]
     Start,
-    /// The body names a model that this provider knows by another name.
-    Renaming { model: Box<str>, boundary: Option<Box<[u8]>> },
+    /// The body is awaited, since it has to change.
+    Reading(Box<Reading>),
+    /// The provider has the request, and its answer will need work.
+    Waiting(Box<Waiting>),
+    /// The answer is being read.
+    Answering(Box<Answering>),
+    /// The answer was replaced; what still comes of it is dropped.
+    Muted,
     /// Nothing is left to do: what follows passes.
-    Sent,
+    Done,
+}
+
+/// A request whose body has to change.
+#[derive(Debug)]
+pub struct Reading {
+    change: Change,
+    then: Waiting,
+}
+
+#[derive(Debug)]
+enum Change {
+    /// This provider has another name for the model. `boundary`: the body is a form.
+    Rename {
+        model: Box<str>,
+        boundary: Option<Box<[u8]>>,
+    },
+    Translate(Box<Call>),
+}
+
+/// A request at its provider.
+#[derive(Debug)]
+pub struct Waiting {
+    operation: Operation,
+    request_id: Box<str>,
+    /// There for an answer that has to be translated.
+    call: Option<Box<Call>>,
+    /// Another attempt can follow.
+    can_fail_over: bool,
+    /// What of the request the provider was not told.
+    warnings: Vec<std::borrow::Cow<'static, str>>,
 }
 
 impl State {
@@ -33,17 +80,66 @@ impl State {
     pub fn step(self, service: &Service, event: Event, host: &impl Host) -> (Self, Flow) {
         match (self, event) {
             (Self::Start, Event::RequestHeaders { end }) => request::headers(service, end, host),
-            (state @ Self::Renaming { .. }, Event::RequestBody { end: false, .. }) => {
+            (state @ Self::Reading(_), Event::RequestBody { end: false, .. }) => {
                 (state, Flow::Pause)
             }
             (
-                Self::Renaming { model, boundary },
+                Self::Reading(reading),
                 Event::RequestBody { end: true, .. } | Event::RequestTrailers,
-            ) => {
-                request::rename(&model, boundary.as_deref(), host);
-                (Self::Sent, Flow::Continue)
+            ) => request::body(*reading, service, host),
+            (Self::Waiting(waiting), Event::ResponseHeaders { end }) => {
+                response::headers(*waiting, end, host)
+            }
+            (Self::Answering(answering), Event::ResponseBody { end, .. }) => {
+                response::body(answering, end, host)
+            }
+            (Self::Answering(answering), Event::ResponseTrailers) => {
+                response::body(answering, true, host)
+            }
+            (Self::Muted, Event::ResponseBody { .. }) => {
+                response::mute(host);
+                (Self::Muted, Flow::Continue)
             }
             (state, _) => (state, Flow::Continue),
         }
+    }
+}
+
+impl Waiting {
+    fn dialect(&self) -> Dialect {
+        self.operation.dialect()
+    }
+
+    /// What follows once the request is on its way.
+    fn next(self) -> State {
+        if self.call.is_some() || self.can_fail_over {
+            State::Waiting(Box::new(self))
+        } else {
+            State::Done
+        }
+    }
+
+    /// Ends the attempt, and with it the request: what this provider cannot be asked, the caller
+    /// has to ask otherwise.
+    fn refuse(&self, error: &Error, host: &impl Host) -> (State, Flow) {
+        let body = error.body(self.dialect(), &self.request_id);
+        let details = format!("llm_{}", error.kind.row().label);
+        let json = [("content-type", SafeValue::literal("application/json"))];
+        tell(host.reply(error.status(), &details, &json, &body), "reply", host);
+        (State::Done, Flow::Pause)
+    }
+}
+
+/// Sets a header, or removes it. A value that could inject a header is not written.
+fn write(map: Map, name: &str, value: Option<&[u8]>, host: &impl Host) -> Result<(), Status> {
+    match value.and_then(SafeValue::new) {
+        Some(value) => host.set_header(map, name, value),
+        None => host.remove_header(map, name.as_bytes()),
+    }
+}
+
+fn tell(outcome: Result<(), Status>, what: &str, host: &impl Host) {
+    if let Err(status) = outcome {
+        host.log(log::Level::Error, &format!("{what}: {status}"));
     }
 }

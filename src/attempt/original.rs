@@ -4,8 +4,9 @@
 //! of one provider would reach the next. The note lives in filter state, which only Envoy and the
 //! filters of this request see.
 
+use super::write;
 use crate::handoff::ORIGINAL;
-use crate::host::{Host, Map, Pairs, SafeValue, Status};
+use crate::host::{Host, Map, Pairs, Status};
 
 /// Header names with the value each had at first.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ impl Original {
     /// Puts back every noted header that `but` does not name.
     pub fn restore(&self, host: &impl Host, but: impl Fn(&str) -> bool) -> Result<(), Status> {
         for (name, value) in self.0.iter().filter(|(name, _)| !but(name)) {
-            write(host, name, value.as_deref())?;
+            write(Map::RequestHeaders, name, value.as_deref(), host)?;
         }
         Ok(())
     }
@@ -76,14 +77,6 @@ impl Original {
 
     fn find(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(noted, _)| **noted == *name).map(|(_, value)| value)
-    }
-}
-
-/// Sets a request header, or removes it. A value that could inject a header is not written.
-pub(super) fn write(host: &impl Host, name: &str, value: Option<&[u8]>) -> Result<(), Status> {
-    match value.and_then(SafeValue::new) {
-        Some(value) => host.set_header(Map::RequestHeaders, name, value),
-        None => host.remove_header(Map::RequestHeaders, name.as_bytes()),
     }
 }
 

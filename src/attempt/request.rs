@@ -1,65 +1,150 @@
 //! Makes the request this provider's own.
 
-use super::original::{Original, write};
-use super::{Service, State};
+use super::original::Original;
+use super::way::Way;
+use super::{Change, Reading, Service, State, Waiting, tell, write};
+use crate::config::Provider;
+use crate::error::{Error, Kind};
 use crate::handoff::Left;
 use crate::host::{Buffer, Flow, Host, Map, Pairs, Status};
 use crate::identity::CREDENTIAL_HEADERS;
-use crate::protocol::Operation;
 use crate::protocol::edit::Edits;
-use crate::protocol::multipart;
 use crate::protocol::probe::Probe;
+use crate::protocol::{Endpoint, Operation, multipart};
+use crate::translate::{Call, Context};
 
 /// The headers came.
 pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State, Flow) {
     let left = Left::read(host);
     let made = host.headers(Map::RequestHeaders).and_then(|headers| {
-        make(service, &headers, left.as_ref(), host)?;
-        Ok(headers.get("content-type").and_then(multipart::boundary).map(Into::into))
+        let original = make(&service.provider, &headers, left.as_ref(), host)?;
+        Ok((headers, original))
     });
-    let renamed = left.as_ref().and_then(|left| left.steps().next()).map(|step| step.model.into());
-    match (made, renamed) {
-        (Ok(boundary), Some(model)) if !end => (State::Renaming { model, boundary }, Flow::Pause),
-        (Ok(_), _) => (State::Sent, Flow::Continue),
-        (Err(status), _) => {
-            let name = &service.provider.name;
-            host.log(log::Level::Error, &format!("provider {name}: headers: {status}"));
-            (State::Sent, Flow::Continue)
+    let (headers, original) = match made {
+        Ok(made) => made,
+        Err(status) => {
+            tell(Err(status), "request headers", host);
+            return (State::Done, Flow::Continue);
+        }
+    };
+    let step = left.as_ref().and_then(|left| left.steps().next());
+    let operation = operation(&original, &headers);
+    let then = Waiting {
+        operation,
+        request_id: headers.text("x-request-id").unwrap_or_default().into(),
+        call: None,
+        can_fail_over: left.as_ref().is_some_and(|left| left.steps().count() > 1),
+        warnings: Vec::new(),
+    };
+    let change = match (Way::of(operation, service.provider.api), step) {
+        (Way::Unknown, _) => {
+            let message = "The provider of this model has no API for this kind of call.";
+            return then.refuse(&Error::new(Kind::UnsupportedCapability, message), host);
+        }
+        _ if end => return (then.next(), Flow::Continue),
+        (Way::Translated(pair), step) => {
+            let context = context(step.map(|step| step.model), &then.request_id, host);
+            Change::Translate(Box::new(Call::new(pair, context)))
+        }
+        (Way::AsItIs, Some(step)) => Change::Rename {
+            model: step.model.into(),
+            boundary: headers.get("content-type").and_then(multipart::boundary).map(Into::into),
+        },
+        (Way::AsItIs, None) => return (then.next(), Flow::Continue),
+    };
+    (State::Reading(Box::new(Reading { change, then })), Flow::Pause)
+}
+
+/// The body came whole.
+pub(super) fn body(reading: Reading, service: &Service, host: &impl Host) -> (State, Flow) {
+    let Reading { change, mut then } = reading;
+    let changed = host.body(Buffer::RequestBody, 0, usize::MAX).and_then(|body| match change {
+        Change::Rename { model, boundary } => {
+            rename(&body, &model, boundary.as_deref(), host)?;
+            Ok(Ok(()))
+        }
+        Change::Translate(call) => translate(&body, *call, &mut then, service, host),
+    });
+    match changed {
+        Ok(Ok(())) => (then.next(), Flow::Continue),
+        Ok(Err(refusal)) => then.refuse(&refusal, host),
+        Err(status) => {
+            tell(Err(status), "request body", host);
+            let lost = Error::new(Kind::ServiceUnavailable, "The request could not be sent on.");
+            then.refuse(&lost, host)
         }
     }
 }
 
-/// The body came whole: it names the model as this provider does. A body in which no model can be
-/// found goes on as it is; the gateway role has let it pass.
-pub(super) fn rename(model: &str, boundary: Option<&[u8]>, host: &impl Host) {
-    let Ok(body) = host.body(Buffer::RequestBody, 0, usize::MAX) else { return };
+/// A body in which no model can be found goes on as it is; the gateway role has let it pass.
+fn rename(
+    body: &[u8],
+    model: &str,
+    boundary: Option<&[u8]>,
+    host: &impl Host,
+) -> Result<(), Status> {
     let probe = match boundary {
-        Some(boundary) => Probe::read_form(&body, boundary),
-        None => Probe::read(&body, Operation::Other),
+        Some(boundary) => Probe::read_form(body, boundary),
+        None => Probe::read(body, Operation::Other),
     };
-    let Ok(probe) = probe.map_err(drop) else { return };
+    let Ok(probe) = probe else { return Ok(()) };
     let mut edits = Edits::default();
     edits.set_model(&probe, model);
     if edits.is_empty() {
-        return;
+        return Ok(());
     }
-    let renamed = edits.apply(&body);
-    let length = renamed.len().to_string();
-    let replaced = host
-        .splice_body(Buffer::RequestBody, 0, usize::MAX, &renamed)
-        .and_then(|()| write(host, "content-length", Some(length.as_bytes())));
-    if let Err(status) = replaced {
-        host.log(log::Level::Error, &format!("model name: {status}"));
-    }
+    replace(&edits.apply(body), host)
 }
 
-fn make(
+fn translate(
+    body: &[u8],
+    mut call: Call,
+    then: &mut Waiting,
     service: &Service,
+    host: &impl Host,
+) -> Result<Result<(), Error>, Status> {
+    let translated = match call.request(body) {
+        Ok(translated) => translated,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let path = [&service.provider.base_path, translated.path.as_str()].concat();
+    let mut ours: Vec<(&str, Option<&[u8]>)> =
+        FOREIGN_HEADERS.iter().map(|name| (*name, None)).collect();
+    ours.push((":path", Some(path.as_bytes())));
+    ours.push(("content-type", Some(b"application/json")));
+    ours.extend(translated.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
+    // What the configuration says stands above what the protocol would say.
+    ours.retain(|(name, _)| !service.provider.headers.iter().any(|(set, _)| **set == **name));
+    let headers = host.headers(Map::RequestHeaders)?;
+    let mut original = Original::read(host);
+    for (name, value) in ours {
+        if value.is_some() || headers.get(name).is_some() {
+            original.note(&headers, name);
+            write(Map::RequestHeaders, name, value, host)?;
+        }
+    }
+    if then.can_fail_over {
+        original.save(host)?;
+    }
+    replace(&translated.body, host)?;
+    then.warnings = translated.warnings;
+    then.call = Some(Box::new(call));
+    Ok(Ok(()))
+}
+
+fn replace(body: &[u8], host: &impl Host) -> Result<(), Status> {
+    host.splice_body(Buffer::RequestBody, 0, usize::MAX, body)?;
+    let length = body.len().to_string();
+    write(Map::RequestHeaders, "content-length", Some(length.as_bytes()), host)
+}
+
+/// Writes the headers; returns what they were before any attempt.
+fn make(
+    provider: &Provider,
     headers: &Pairs,
     left: Option<&Left>,
     host: &impl Host,
-) -> Result<(), Status> {
-    let provider = &service.provider;
+) -> Result<Original, Status> {
     let mut original = match left {
         Some(_) => Original::read(host),
         None => Original::default(),
@@ -86,25 +171,42 @@ fn make(
     for (name, value) in &ours {
         // What is right already costs no call.
         if original.is_noted(name) || headers.get(name) != *value {
-            if left.is_some() {
-                original.note(headers, name);
-            }
-            write(host, name, *value)?;
+            original.note(headers, name);
+            write(Map::RequestHeaders, name, *value, host)?;
         }
     }
-    remove_internal(headers, host)?;
-    let Some(left) = left else { return Ok(()) };
-    // The body of each attempt starts as the gateway sent it, and so must its length.
-    original.note(headers, "content-length");
-    original.save(host)?;
-    left.advance(host)
-}
-
-fn remove_internal(headers: &Pairs, host: &impl Host) -> Result<(), Status> {
     for (name, _) in headers.iter().filter(|(name, _)| name.starts_with(INTERNAL)) {
         host.remove_header(Map::RequestHeaders, name)?;
     }
-    Ok(())
+    if let Some(left) = left {
+        // The body of each attempt starts as the gateway sent it, and so must its length.
+        original.note(headers, "content-length");
+        original.save(host)?;
+        left.advance(host)?;
+    }
+    Ok(original)
+}
+
+/// What was asked, by the path that the client called.
+fn operation(original: &Original, headers: &Pairs) -> Operation {
+    let method = headers.get(":method").unwrap_or_default();
+    match Endpoint::of(method, original.value(headers, ":path").unwrap_or_default()) {
+        Endpoint::Call(operation) => operation,
+        _ => Operation::Other,
+    }
+}
+
+/// What a translation has to know; the gateway role has published it.
+fn context(model: Option<&str>, request_id: &str, host: &impl Host) -> Context {
+    let state = |name| host.property(&[name]).ok().and_then(|value| String::from_utf8(value).ok());
+    let upstream = model.map(ToOwned::to_owned).or_else(|| state("llm_upstream_model"));
+    Context {
+        upstream_model: upstream.unwrap_or_default(),
+        model: state("llm_model").unwrap_or_default(),
+        request_id: request_id.to_owned(),
+        created: host.now().seconds(),
+        default_max_tokens: DEFAULT_MAX_TOKENS,
+    }
 }
 
 /// The caller's path under the provider's base: `/v1` at its head is the gateway's own.
@@ -119,3 +221,10 @@ fn rebase(path: &[u8], base: &str) -> Vec<u8> {
 
 /// The prefix of what is between the two roles only.
 const INTERNAL: &[u8] = b"x-llm-";
+
+/// What clients of one protocol send along and providers of another may refuse.
+const FOREIGN_HEADERS: [&str; 5] =
+    ["anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project"];
+
+/// For providers that want a limit where OpenAI's API has none: what all current models can write.
+const DEFAULT_MAX_TOKENS: u64 = 4096;

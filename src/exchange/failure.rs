@@ -17,6 +17,13 @@ pub(super) fn headers(
     host: &impl Host,
 ) -> (State, Flow) {
     let details = host.property(&["response", "code_details"]).unwrap_or_default();
+    if details.starts_with(OWN_DETAILS) {
+        // The provider role refused, in the caller's dialect.
+        return (
+            ended(routed, status, &Error::new(kind(status), NO_DETAILS), host),
+            Flow::Continue,
+        );
+    }
     if details != b"via_upstream" {
         return match of_envoy(&details, status) {
             Some(error) => replace(routed, &error, host),
@@ -184,6 +191,9 @@ fn retry(headers: &Pairs) -> Retry {
     let seconds = || number("retry-after").map(|seconds| seconds.saturating_mul(1000));
     millis.or_else(seconds).map_or(Retry::Unspecified, Retry::AfterMillis)
 }
+
+/// What the response code details of this module's own answers begin with.
+const OWN_DETAILS: &[u8] = b"llm_";
 
 /// A longer error is no message for people.
 const MAX_ERROR_BYTES: usize = 64 << 10;

@@ -1,0 +1,35 @@
+//! Whether a provider understands a call as it is.
+
+use crate::config::Api;
+use crate::protocol::Operation;
+use crate::translate::Pair;
+
+/// How a call reaches a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In the client's own words.
+    AsItIs,
+    Translated(Pair),
+    /// The provider's API has nothing like it.
+    Unknown,
+}
+
+impl Way {
+    pub(super) fn of(operation: Operation, api: Api) -> Self {
+        use Operation::{
+            Chat, Completion, Embedding, Messages, Models, OllamaChat, OllamaEmbed, OllamaGenerate,
+            Other, Responses,
+        };
+        match (api, operation) {
+            (_, Other | Models) => Self::AsItIs,
+            (Api::OpenAi, Chat | Completion | Embedding | Responses) => Self::AsItIs,
+            // Servers that speak OpenAI's API and are Ollama have its own beside it.
+            (Api::OpenAi, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,
+            (Api::OpenAi, Messages) => Self::Translated(Pair::AnthropicToOpenAi),
+            (Api::Anthropic, Messages) => Self::AsItIs,
+            (Api::Anthropic, Chat) => Self::Translated(Pair::OpenAiToAnthropic),
+            (Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,
+            _ => Self::Unknown,
+        }
+    }
+}
