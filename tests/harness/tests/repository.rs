@@ -36,17 +36,22 @@ fn compose_pulls_the_model_that_the_shipped_configuration_serves() {
 }
 
 #[test]
-fn compose_opens_the_gateway_and_nothing_else() {
+fn compose_opens_the_gateway_and_its_page_and_nothing_else() {
     let compose = compose();
     let command = compose["services"]["envoy"]["command"][0].as_str().unwrap();
     let (_, edit) = command.split_once("sed 's/").unwrap();
     let mut parts = edit.split('/');
     let (from, to) = (parts.next().unwrap(), parts.next().unwrap());
     let shipped = shipped();
-    assert_eq!(shipped.matches(from).count(), 1, "{from}");
+    assert_eq!(shipped.matches(from).count(), 2, "{from}");
     let opened = Bootstrap::parse(&shipped.replace(from, to)).unwrap().0;
     let address = |value: &Value| value["socket_address"]["address"].as_str().unwrap().to_owned();
-    assert_eq!(address(&opened["static_resources"]["listeners"][0]["address"]), "0.0.0.0");
+    for (listener, port) in [("gateway", 10000), ("page", 10001)] {
+        let listeners = opened["static_resources"]["listeners"].as_array().unwrap();
+        let found = listeners.iter().find(|found| found["name"] == listener).unwrap();
+        assert_eq!(address(&found["address"]), "0.0.0.0");
+        assert_eq!(found["address"]["socket_address"]["port_value"], port);
+    }
     assert_eq!(address(&opened["admin"]["address"]), "127.0.0.1");
 }
 
