@@ -42,6 +42,7 @@
 //! | 5 | [`metrics`] | every metric, defined once |
 //! | 5 | [`handoff`] | what the two roles tell each other |
 //! | 5 | [`log`](mod@log) | JSON lines |
+//! | 5 | [`translate`] | requests, answers, errors and streams of one protocol as those of another |
 //! | 4 | [`identity`] | request ids, addresses, consumers and what they may ask for |
 //! | 3 | [`routing`] | from a model to a chain of providers |
 //! | 2 | [`price`] | what tokens cost, in integers |
