@@ -3,6 +3,7 @@
 pub mod anthropic;
 pub mod edit;
 pub mod failure;
+pub mod gemini;
 mod json;
 mod mistake;
 pub mod models;

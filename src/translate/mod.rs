@@ -21,6 +21,8 @@ mod fields;
 mod gpt;
 mod media;
 mod openai_to_anthropic;
+mod openai_to_gemini;
+mod path;
 mod schema;
 
 use std::borrow::Cow;
@@ -68,100 +70,101 @@ pub struct Asked {
     pub thinking: bool,
 }
 
-/// A client's protocol and a provider's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pair {
-    OpenAiToAnthropic,
-    AnthropicToOpenAi,
-}
-
-impl Pair {
-    pub const ALL: [Self; 2] = [Self::OpenAiToAnthropic, Self::AnthropicToOpenAi];
-
-    /// The name of the pair's module.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OpenAiToAnthropic => "openai_to_anthropic",
-            Self::AnthropicToOpenAi => "anthropic_to_openai",
+/// The pairs: the client's operation, and how the provider frames its streams.
+macro_rules! pairs {
+    ($($pair:ident = $module:ident, $operation:ident, $format:ident;)*) => {
+        /// A client's protocol and a provider's.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Pair {
+            $($pair,)*
         }
-    }
 
-    pub fn request(self, body: &[u8], context: &Context) -> Result<Translated, Error> {
-        match self {
-            Self::OpenAiToAnthropic => openai_to_anthropic::request(body, context),
-            Self::AnthropicToOpenAi => anthropic_to_openai::request(body, context),
-        }
-    }
+        impl Pair {
+            pub const ALL: &[Self] = &[$(Self::$pair,)*];
 
-    /// The client's answer to a call that went well.
-    pub fn response(self, body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
-        let read = match self {
-            Self::OpenAiToAnthropic => openai_to_anthropic::response(body, context, asked),
-            Self::AnthropicToOpenAi => anthropic_to_openai::response(body, context, asked),
-        };
-        read.map_err(failure::not_understood)
-    }
-
-    /// What a provider's refusal means. Its words are kept where they are about the request, so
-    /// they may name a part of it: for the caller, not for a log.
-    pub fn error(self, status: u16, body: &[u8]) -> Error {
-        match self {
-            Self::OpenAiToAnthropic => openai_to_anthropic::error(status, body),
-            Self::AnthropicToOpenAi => anthropic_to_openai::error(status, body),
-        }
-    }
-
-    /// Of the client's side.
-    fn operation(self) -> Operation {
-        match self {
-            Self::OpenAiToAnthropic => Operation::Chat,
-            Self::AnthropicToOpenAi => Operation::Messages,
-        }
-    }
-
-    /// How the provider frames its streams.
-    fn format(self) -> Format {
-        match self {
-            Self::OpenAiToAnthropic | Self::AnthropicToOpenAi => Format::EventStream,
-        }
-    }
-
-    fn stream(self, context: &Context, asked: &Asked) -> Stream {
-        match self {
-            Self::OpenAiToAnthropic => {
-                Stream::OpenAiToAnthropic(openai_to_anthropic::Stream::new(context, asked))
+            /// The name of the pair's module.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$pair => stringify!($module),)*
+                }
             }
-            Self::AnthropicToOpenAi => {
-                Stream::AnthropicToOpenAi(anthropic_to_openai::Stream::new(context, asked))
+
+            pub fn request(self, body: &[u8], context: &Context) -> Result<Translated, Error> {
+                match self {
+                    $(Self::$pair => $module::request(body, context),)*
+                }
+            }
+
+            /// The client's answer to a call that went well.
+            pub fn response(
+                self,
+                body: &[u8],
+                context: &Context,
+                asked: &Asked,
+            ) -> Result<Vec<u8>, Error> {
+                let read = match self {
+                    $(Self::$pair => $module::response(body, context, asked),)*
+                };
+                read.map_err(failure::not_understood)
+            }
+
+            /// What a provider's refusal means. Its words are kept where they are about the
+            /// request, so they may name a part of it: for the caller, not for a log.
+            pub fn error(self, status: u16, body: &[u8]) -> Error {
+                match self {
+                    $(Self::$pair => $module::error(status, body),)*
+                }
+            }
+
+            /// Of the client's side.
+            fn operation(self) -> Operation {
+                match self {
+                    $(Self::$pair => Operation::$operation,)*
+                }
+            }
+
+            fn format(self) -> Format {
+                match self {
+                    $(Self::$pair => Format::$format,)*
+                }
+            }
+
+            fn stream(self, context: &Context, asked: &Asked) -> Stream {
+                match self {
+                    $(Self::$pair => Stream::$pair($module::Stream::new(context, asked)),)*
+                }
             }
         }
-    }
+
+        /// A stream on its way, of any pair.
+        enum Stream {
+            $($pair($module::Stream),)*
+        }
+
+        impl Stream {
+            /// The provider's next event; what the client gets for it is appended to `out`. An
+            /// error ends the stream.
+            fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+                match self {
+                    $(Self::$pair(stream) => stream.event(name, data, out),)*
+                }
+            }
+
+            /// The provider's stream has ended. Only a stream that came to its end gets the
+            /// client's terminal event.
+            fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+                match self {
+                    $(Self::$pair(stream) => stream.end(out),)*
+                }
+            }
+        }
+    };
 }
 
-/// A stream on its way, of any pair.
-enum Stream {
-    OpenAiToAnthropic(openai_to_anthropic::Stream),
-    AnthropicToOpenAi(anthropic_to_openai::Stream),
-}
-
-impl Stream {
-    /// The provider's next event; what the client gets for it is appended to `out`. An error ends
-    /// the stream.
-    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        match self {
-            Self::OpenAiToAnthropic(stream) => stream.event(name, data, out),
-            Self::AnthropicToOpenAi(stream) => stream.event(name, data, out),
-        }
-    }
-
-    /// The provider's stream has ended. Only a stream that came to its end gets the client's
-    /// terminal event.
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        match self {
-            Self::OpenAiToAnthropic(stream) => stream.end(out),
-            Self::AnthropicToOpenAi(stream) => stream.end(out),
-        }
-    }
+pairs! {
+    OpenAiToAnthropic = openai_to_anthropic, Chat, EventStream;
+    AnthropicToOpenAi = anthropic_to_openai, Messages, EventStream;
+    OpenAiToGemini = openai_to_gemini, Chat, EventStream;
 }
 
 /// One call at one provider.

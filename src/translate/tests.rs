@@ -41,7 +41,7 @@ fn context_of(case: &Path) -> Context {
 #[test]
 fn golden_files_come_out_as_they_are_written() {
     let mut cases = 0;
-    for pair in Pair::ALL {
+    for &pair in Pair::ALL {
         for case in directories(&golden().join(pair.name())) {
             cases += 1;
             let context = context_of(&case);
@@ -117,7 +117,7 @@ fn check_json(file: &Path, value: &Value) {
 }
 
 fn refusal(error: &Error) -> Value {
-    json!({"error": {"kind": format!("{:?}", error.kind), "message": error.message, "param": error.param, "code": error.code}})
+    json!({"error": {"kind": format!("{:?}", error.kind), "message": error.message, "param": error.param, "code": error.code, "retry": format!("{:?}", error.retry)}})
 }
 
 fn golden() -> PathBuf {
@@ -183,7 +183,7 @@ fn an_answer_is_an_error_a_whole_one_or_a_stream() {
 
 #[test]
 fn a_stream_that_cannot_be_understood_ends_with_an_error_event() {
-    for pair in Pair::ALL.into_iter().filter(|pair| pair.format() == Format::EventStream) {
+    for pair in Pair::ALL.iter().copied().filter(|pair| pair.format() == Format::EventStream) {
         let mut stream = Streamed::new(pair, &context(), &Asked::default());
         let mut out = Vec::new();
         stream.chunk(b"data: {\"type\":\n\ndata: x\n\n", &mut out);
@@ -256,7 +256,7 @@ proptest! {
         if let Value::Object(members) = &body {
             members.iter().for_each(|(key, value)| wrapped[key] = value.clone());
         }
-        for pair in Pair::ALL {
+        for &pair in Pair::ALL {
             for body in [body.to_string(), wrapped.to_string()] {
                 if let Ok(translated) = pair.request(body.as_bytes(), &context) {
                     prop_assert!(serde_json::from_slice::<Value>(&translated.body).is_ok());
@@ -278,7 +278,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..80), status in any::<u16>()) {
-        for pair in Pair::ALL {
+        for &pair in Pair::ALL {
             let _ = pair.request(&body, &context());
             let _ = pair.response(&body, &context(), &Asked::default());
             let _ = pair.error(status, &body);

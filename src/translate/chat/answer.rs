@@ -31,14 +31,7 @@ impl<'a> Reply<'a> {
         append(&mut self.reasoning, text);
     }
 
-    pub(in crate::translate) fn add_call(
-        &mut self,
-        id: Cow<'a, str>,
-        name: Cow<'a, str>,
-        arguments: Cow<'a, str>,
-    ) {
-        let function = FunctionCall { name, arguments, ..Default::default() };
-        let call = FunctionToolCall { id, function, ..Default::default() };
+    pub(in crate::translate) fn add_call(&mut self, call: FunctionToolCall<'a>) {
         self.tool_calls.push(ToolCall::Function(call));
     }
 
@@ -139,26 +132,24 @@ impl Chunks {
         self.delta(0, Delta { thinking_blocks: Some(vec![block]), ..Default::default() }, out);
     }
 
-    /// A call begins, the `call`th of the answer.
+    /// A call begins, the `number`th of the answer.
     pub(in crate::translate) fn call(
         &mut self,
         index: u64,
-        call: u64,
-        id: &str,
-        name: &str,
-        arguments: &str,
+        number: u64,
+        call: FunctionToolCall<'_>,
         out: &mut Vec<u8>,
     ) {
         let call = ToolCallDelta {
-            index: Some(call),
-            id: Some(id.into()),
+            index: Some(number),
+            id: Some(call.id),
             kind: Some("function".into()),
             function: Some(FunctionDelta {
-                name: Some(name.into()),
-                arguments: Some(arguments.into()),
+                name: Some(call.function.name),
+                arguments: Some(call.function.arguments),
                 ..Default::default()
             }),
-            ..Default::default()
+            rest: call.rest,
         };
         self.delta(index, Delta { tool_calls: Some(vec![call]), ..Default::default() }, out);
     }
@@ -212,6 +203,16 @@ impl Chunks {
         };
         sse::write(out, "", &wire::write(&chunk));
     }
+}
+
+/// A call of a function.
+pub(in crate::translate) fn function_call<'a>(
+    id: Cow<'a, str>,
+    name: Cow<'a, str>,
+    arguments: Cow<'a, str>,
+) -> FunctionToolCall<'a> {
+    let function = FunctionCall { name, arguments, ..Default::default() };
+    FunctionToolCall { id, function, ..Default::default() }
 }
 
 fn append<'a>(to: &mut Option<Cow<'a, str>>, text: Cow<'a, str>) {

@@ -3,5 +3,5 @@
 mod answer;
 mod request;
 
-pub(super) use answer::{Chunks, Reply};
+pub(super) use answer::{Chunks, Reply, function_call};
 pub(super) use request::{Choice, arguments, choice, limit, refuse_common, stops, tools};

@@ -3,6 +3,7 @@
 //! | OpenAI | Anthropic |
 //! |---|---|
 //! | `system`, `developer` messages | `system`, in their order, wherever they stand |
+//! | only system messages; a conversation that an answer begins | a user's message of them; one of a dot before it |
 //! | messages of one role in a row, tool results | one message; results become its `tool_result` blocks |
 //! | `image_url`, `file.file_data` | `image`, `document`, by URL or base64 |
 //! | `refusal` of an earlier answer | text |
@@ -30,6 +31,7 @@
 //! `model_context_window_exceeded`: `length`; `tool_use`: `tool_calls`; `refusal`: `content_filter`.
 //! Blocks of tools that run at the provider are left out.
 
+mod messages;
 mod request;
 mod response;
 mod stream;

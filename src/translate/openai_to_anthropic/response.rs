@@ -1,6 +1,6 @@
 //! The answer that is no stream, and the refusal.
 
-use super::super::chat::Reply;
+use super::super::chat::{Reply, function_call};
 use super::super::{Asked, Context, failure};
 use crate::error::{Error, Kind};
 use crate::protocol::Operation;
@@ -23,7 +23,9 @@ pub(in crate::translate) fn response(
     for block in message.content {
         match block {
             Block::Text(block) => reply.add_text(block.text),
-            Block::ToolUse(call) => reply.add_call(call.id, call.name, call.input.into_text()),
+            Block::ToolUse(call) => {
+                reply.add_call(function_call(call.id, call.name, call.input.into_text()));
+            }
             Block::Thinking(block) => {
                 if block.signature.is_some() {
                     let raw = Raw::from_wire(&Block::Thinking(block.clone()));

@@ -1,6 +1,6 @@
 //! The stream.
 
-use super::super::chat::Chunks;
+use super::super::chat::{Chunks, function_call};
 use super::super::{Asked, Context};
 use super::response::{finish_reason, problem_error, usage_of};
 use crate::error::Error;
@@ -91,7 +91,7 @@ impl Stream {
                 let number = self.calls;
                 self.calls = self.calls.saturating_add(1);
                 self.open = Open::Call { number, arguments: false };
-                self.chunks.call(0, number, &call.id, &call.name, "", out);
+                self.chunks.call(0, number, function_call(call.id, call.name, "".into()), out);
             }
             Block::Thinking(block) => {
                 self.chunks.reasoning(0, &block.thinking, out);

@@ -1,0 +1,120 @@
+//! The answer that is no stream, and the refusal.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use super::super::chat::{Reply, function_call};
+use super::super::{Asked, Context, failure};
+use crate::error::{Error, Kind, Retry};
+use crate::protocol::gemini::{Candidate, FunctionCall, GenerateContentResponse};
+use crate::protocol::openai::chat::FunctionToolCall;
+use crate::protocol::usage::Usage;
+use crate::protocol::wire::Raw;
+
+pub(in crate::translate) fn response(
+    body: &[u8],
+    context: &Context,
+    _: &Asked,
+) -> Result<Vec<u8>, Error> {
+    let answer = GenerateContentResponse::from_json(body)?;
+    if answer.error.is_some() {
+        return Err(error(500, body));
+    }
+    let candidates = answer.candidates.unwrap_or_default();
+    let mut replies: Vec<Reply<'_>> =
+        candidates.into_iter().map(|candidate| reply(candidate, context)).collect();
+    if replies.is_empty() {
+        // The prompt was blocked.
+        replies.push(Reply { finish_reason: "content_filter", ..Default::default() });
+    }
+    let usage = answer.usage_metadata.as_ref().map(Usage::from);
+    Ok(Reply::write(replies, answer.response_id, usage, context))
+}
+
+fn reply<'a>(candidate: Candidate<'a>, context: &Context) -> Reply<'a> {
+    let mut reply = Reply::default();
+    let mut calls = 0;
+    for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+        match (part.text, part.function_call) {
+            (Some(text), _) if part.thought == Some(true) => reply.add_reasoning(text),
+            (Some(text), _) => reply.add_text(text),
+            (None, Some(call)) => {
+                reply.add_call(call_of(call, part.thought_signature, calls, context));
+                calls += 1;
+            }
+            (None, None) => {}
+        }
+    }
+    reply.finish_reason = finish_reason(candidate.finish_reason.as_deref(), calls > 0);
+    reply
+}
+
+pub(super) fn call_of<'a>(
+    call: FunctionCall<'a>,
+    signature: Option<Cow<'a, str>>,
+    number: u64,
+    context: &Context,
+) -> FunctionToolCall<'a> {
+    let id = call.id.filter(|id| !id.is_empty());
+    let id = id.unwrap_or_else(|| format!("call_{}_{number}", context.request_id).into());
+    let arguments = call.args.unwrap_or(Raw::EMPTY_OBJECT).into_text();
+    let mut call = function_call(id, call.name, arguments);
+    if let Some(signature) = signature {
+        let extra = json!({"google": {"thought_signature": signature}});
+        call.rest.push("extra_content", Raw::from(&extra));
+    }
+    call
+}
+
+pub(super) fn finish_reason(reason: Option<&str>, calls: bool) -> &'static str {
+    match reason.unwrap_or_default() {
+        "MAX_TOKENS" => "length",
+        "SAFETY"
+        | "RECITATION"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "MODEL_ARMOR" => "content_filter",
+        _ if calls => "tool_calls",
+        _ => "stop",
+    }
+}
+
+/// `{"error": {"code", "message", "status", "details"}}`, at times within a list.
+pub(in crate::translate) fn error(status: u16, body: &[u8]) -> Error {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let problem = body.pointer("/error").or(body.pointer("/0/error")).unwrap_or(&Value::Null);
+    let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
+    let details = problem.get("details").and_then(Value::as_array);
+    let detail = |key: &str| {
+        details.into_iter().flatten().find_map(|one| one.get(key).and_then(Value::as_str))
+    };
+    let kind = match text("status") {
+        "INVALID_ARGUMENT" if detail("reason") == Some("API_KEY_INVALID") => Kind::Authentication,
+        "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "OUT_OF_RANGE" => Kind::InvalidRequest,
+        "UNAUTHENTICATED" => Kind::Authentication,
+        "PERMISSION_DENIED" => Kind::PermissionDenied,
+        "NOT_FOUND" => Kind::ModelNotFound,
+        "RESOURCE_EXHAUSTED" => Kind::RequestLimit,
+        "UNAVAILABLE" => Kind::ServiceUnavailable,
+        "DEADLINE_EXCEEDED" => Kind::Timeout,
+        "INTERNAL" | "UNKNOWN" | "DATA_LOSS" | "ABORTED" => Kind::Provider,
+        _ => failure::kind(status),
+    };
+    let error = failure::refusal(kind, text("message"));
+    match detail("retryDelay").and_then(millis) {
+        Some(millis) if kind == Kind::RequestLimit => error.retry(Retry::AfterMillis(millis)),
+        _ => error,
+    }
+}
+
+/// `21.5s`
+fn millis(delay: &str) -> Option<u64> {
+    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
+    // The cast saturates.
+    (seconds >= 0.0).then_some((seconds * 1_000.0) as u64)
+}
