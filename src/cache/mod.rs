@@ -173,19 +173,40 @@ impl Cache {
         Capture::new(&self.policy, status, content_type, content_encoding)
     }
 
-    /// Stores an answer that has passed. `complete`: its body came to its end; of a stream, the
-    /// terminal event was seen, and no error.
-    pub fn store(
+    /// What is to be stored of an answer that has passed, or why it may not be. `complete`: its
+    /// body came to its end; of a stream, the terminal event was seen, and no error.
+    pub fn entry<'a>(
         &self,
-        store: &impl SharedStore,
-        question: &Question,
-        capture: &Capture,
+        question: &'a Question,
+        capture: &'a Capture,
         complete: bool,
         tokens: Tokens,
         now: Timestamp,
+    ) -> Result<Entry<'a>, Skip> {
+        let answer = capture.answer(complete)?;
+        self.policy.stores(question.operation, &answer)?;
+        let strips = serve::strips(question.operation, answer.form, answer.body)?;
+        Ok(Entry {
+            key: &question.key,
+            form: answer.form,
+            strips,
+            status: answer.status,
+            content_type: answer.content_type,
+            tokens,
+            created: now,
+            ttl: self.policy.ttl,
+            body: answer.body,
+        })
+    }
+
+    /// Stores it in this process; [`webdis::store`] makes the call that gives it to others.
+    pub fn store(
+        &self,
+        store: &impl SharedStore,
+        entry: &Entry<'_>,
+        now: Timestamp,
     ) -> Result<Stored, Skip> {
-        let entry = self.entry(question, capture, complete, tokens, now)?;
-        let stored = self.table.put(store, &entry, now).map_err(|_| Skip::Store)?;
+        let stored = self.table.put(store, entry, now).map_err(|_| Skip::Store)?;
         stored.skipped().map_or(Ok(stored), Err)
     }
 
@@ -208,19 +229,6 @@ impl Cache {
             let _ = self.table.put(store, &entry, now);
         }
         Ok(self.lookup(store, question, now))
-    }
-
-    /// The call that gives an answer, stored here or not, to the second level.
-    pub fn share(
-        &self,
-        question: &Question,
-        capture: &Capture,
-        complete: bool,
-        tokens: Tokens,
-        now: Timestamp,
-    ) -> Result<webdis::Call, Skip> {
-        let entry = self.entry(question, capture, complete, tokens, now)?;
-        webdis::store(&entry).ok_or(Skip::TooLarge)
     }
 
     /// What a request that missed does next.
@@ -296,30 +304,6 @@ impl Cache {
     /// The most that the entries can take of shared data, in bytes.
     pub fn max_bytes(&self) -> u64 {
         self.table.max_bytes()
-    }
-
-    fn entry<'a>(
-        &self,
-        question: &'a Question,
-        capture: &'a Capture,
-        complete: bool,
-        tokens: Tokens,
-        now: Timestamp,
-    ) -> Result<Entry<'a>, Skip> {
-        let answer = capture.answer(complete)?;
-        self.policy.stores(question.operation, &answer)?;
-        let strips = serve::strips(question.operation, answer.form, answer.body)?;
-        Ok(Entry {
-            key: &question.key,
-            form: answer.form,
-            strips,
-            status: answer.status,
-            content_type: answer.content_type,
-            tokens,
-            created: now,
-            ttl: self.policy.ttl,
-            body: answer.body,
-        })
     }
 }
 

@@ -61,7 +61,8 @@ fn captured(cache: &Cache, body: &[u8]) -> Capture {
 fn put(cache: &Cache, fake: &Fake, body: &[u8], now: Timestamp) -> Result<Stored, Skip> {
     let tokens = Tokens { input: 1, output: 2, ..Tokens::default() };
     let question = question(cache, Form::Json);
-    cache.store(fake, &question, &captured(cache, body), true, tokens, now)
+    let capture = captured(cache, body);
+    cache.store(fake, &cache.entry(&question, &capture, true, tokens, now)?, now)
 }
 
 fn hit(lookup: Lookup) -> Hit {
@@ -172,7 +173,8 @@ fn what_is_not_whole_is_not_stored() {
     let (fake, cache) = (Fake::new(), cache(Mode::On));
     let question = question(&cache, Form::Json);
     let store = |capture: &Capture, complete| {
-        cache.store(&fake, &question, capture, complete, Tokens::default(), NOW)
+        let entry = cache.entry(&question, capture, complete, Tokens::default(), NOW)?;
+        cache.store(&fake, &entry, NOW)
     };
     assert_eq!(store(&captured(&cache, STREAM), false), Err(Skip::Incomplete));
     assert_eq!(store(&captured(&cache, br#"{"error":{}}"#), true), Err(Skip::ErrorBody));
@@ -267,8 +269,9 @@ fn who_could_not_be_served_does_not_wait() {
 fn two_processes_share_through_the_second_level() {
     let (here, there, cache) = (Fake::new(), Fake::new(), cache(Mode::On));
     let question = question(&cache, Form::Json);
-    let call =
-        cache.share(&question, &captured(&cache, JSON), true, Tokens::default(), NOW).unwrap();
+    let capture = captured(&cache, JSON);
+    let entry = cache.entry(&question, &capture, true, Tokens::default(), NOW).unwrap();
+    let call = webdis::store(&entry).unwrap();
     assert!(cache.fetch(&question).unwrap().path.contains(&question.key().to_string()));
     let answer = |body| webdis::Answer { status: 200, body };
     let hit =

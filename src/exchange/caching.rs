@@ -10,7 +10,7 @@ use crate::cache::policy::{CacheStatus, Directives, Forward, Mode, Scope, Skip};
 use crate::cache::record::Form;
 use crate::cache::serve::Hit;
 use crate::cache::shadow::{self, Comparison};
-use crate::cache::webdis::{Answer, Call as StoreCall, Fault};
+use crate::cache::webdis::{self, Answer, Call as StoreCall, Fault};
 use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question, Wants};
 use crate::host::{
     Buffer, CallId, Event, Flow, Host, Map, Pairs, Request, SafeValue, Status, Timestamp,
@@ -228,15 +228,19 @@ pub(super) fn finish(relaying: &mut Relaying, service: &Service, now: Timestamp,
         let same = shadow::compare(operation, hit, &capture, complete);
         service.metrics.cache_skip(host, skip_of_comparison(same));
     }
-    let stored = cache.store(host, &asked.question, &capture, complete, usage.into(), now);
+    let entry = cache.entry(&asked.question, &capture, complete, usage.into(), now);
+    let stored = match &entry {
+        Ok(entry) => cache.store(host, entry, now),
+        Err(skip) => Err(*skip),
+    };
     if let Err(skip) = &stored {
         service.metrics.cache_skip(host, *skip as usize);
     }
     if let Some(lease) = asked.lease.take() {
         cache.land(host, lease, stored.is_ok(), now);
     }
-    if let (Some(backend), Ok(call)) =
-        (&service.backend, cache.share(&asked.question, &capture, complete, usage.into(), now))
+    if let (Some(backend), Ok(entry)) = (&service.backend, &entry)
+        && let Some(call) = webdis::store(entry)
     {
         let shared = request(&call, &backend.cluster, |headers| {
             host.send(&Request {
