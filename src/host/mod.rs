@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-#[cfg(any(test, feature = "contract"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "contract"))]
 pub mod contract;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;

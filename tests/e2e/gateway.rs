@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use harness::wire::{Answer, Request};
 use serde_json::{Value, json};
 
-use crate::support::{CHAT, Gateway, MODEL, chat, post_http2, streamed, virtual_host};
+use crate::support::{
+    CHAT, Gateway, LISTENER, MODEL, VIRTUAL_HOST, at, chat, post_http2, streamed,
+};
 
 /// One for all tests that change nothing in it.
 static SHIPPED: LazyLock<Gateway> = LazyLock::new(Gateway::start);
@@ -245,9 +247,8 @@ fn a_request_that_is_too_large_is_refused_in_every_dialect() {
     let small = |configuration: &mut Value| configuration["max_request_bytes"] = json!("64KiB");
     let by_the_gateway = Gateway::configured(small);
     let by_envoy = Gateway::adapted(|mut bootstrap| {
-        virtual_host(&mut bootstrap)["request_body_buffer_limit"].take();
-        bootstrap.0["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"] =
-            json!(65536);
+        at(&mut bootstrap, VIRTUAL_HOST)["request_body_buffer_limit"].take();
+        at(&mut bootstrap, LISTENER)["per_connection_buffer_limit_bytes"] = json!(65536);
         bootstrap
     });
     for gateway in [by_the_gateway, by_envoy] {

@@ -2,15 +2,19 @@
 //! server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use harness::envoy::{Bootstrap, Envoy, Launch};
 use harness::model_server::{ModelServer, Options};
+use harness::wasm::Toolchain;
 use harness::wire::{Answer, Request};
 use harness::{root, wasm};
 use http_body_util::{BodyExt as _, Full};
 use hyper::HeaderMap;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use llm_gateway::host::contract;
 use serde_json::{Value, json};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
@@ -67,6 +71,17 @@ impl Gateway {
         self.send(&Request::post(path, body).header("x-sim", controls))
     }
 
+    /// No request has harmed a worker.
+    pub(crate) fn assert_unharmed(&self) {
+        let reloads = self.envoy.admin().stats("vm_reload").unwrap();
+        assert!(!reloads.is_empty() && reloads.values().all(|count| *count == 0), "{reloads:?}");
+    }
+
+    /// How many requests went to a cluster.
+    pub(crate) fn sent_to(&self, cluster: &str) -> u64 {
+        self.envoy.admin().stat(&format!("cluster.{cluster}.upstream_rq_total")).unwrap()
+    }
+
     /// The access log's entry of an answer.
     pub(crate) fn logged(&self, answer: &Answer) -> Value {
         let id = answer.header("x-request-id").expect("a request id");
@@ -82,22 +97,83 @@ pub(crate) fn model_server() -> ModelServer {
     ModelServer::start(Options::default()).unwrap()
 }
 
-/// The shipped bootstrap, which the filter serves from `model`.
+/// The shipped bootstrap with the built filter in front of `model`. The page is left out: its admin
+/// cluster needs a port that is chosen before Envoy starts, and parallel tests would race for it.
 pub(crate) fn shipped(model: SocketAddr) -> Bootstrap {
-    Bootstrap::read(&root().join("envoy/envoy.yaml"))
-        .and_then(|shipped| shipped.any_ports().endpoint("local", model))
-        .and_then(|shipped| {
-            shipped.module(wasm::module()?).configure("gateway", |configuration| {
-                configuration["providers"]["local"]["models"] = json!([MODEL, "sim-embedding"]);
-            })
-        })
-        .unwrap()
+    let mut shipped = Bootstrap::read(&root().join("envoy/envoy.yaml")).unwrap();
+    for (list, name) in [("listeners", "page"), ("clusters", "admin")] {
+        let list = shipped.0["static_resources"][list].as_array_mut().unwrap();
+        list.retain(|item| item["name"] != name);
+    }
+    let shipped = shipped.any_ports().endpoint("local", model).unwrap();
+    let models = |configuration: &mut Value| {
+        configuration["providers"]["local"]["models"] = json!([MODEL, "sim-embedding"]);
+    };
+    shipped.module(wasm::module().unwrap()).configure("gateway", models).unwrap()
 }
 
-/// The virtual host of the shipped bootstrap.
-pub(crate) fn virtual_host(bootstrap: &mut Bootstrap) -> &mut Value {
-    let hosts = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0";
-    bootstrap.0.pointer_mut(hosts).unwrap()
+/// One more cluster that the gateway can choose; with the provider role if `role` configures it,
+/// where `PROVIDER_KEY` is `key-of-NAME`.
+pub(crate) fn cluster(
+    mut bootstrap: Bootstrap,
+    name: &str,
+    server: SocketAddr,
+    role: Option<Value>,
+) -> Bootstrap {
+    let mut action = at(&mut bootstrap, EXACT_MATCHES)["local"].clone();
+    action["action"]["typed_config"]["cluster"] = json!(name);
+    at(&mut bootstrap, EXACT_MATCHES)[name] = action;
+    let mut filter = at(&mut bootstrap, GATEWAY_FILTER).clone();
+    let clusters = at(&mut bootstrap, "/static_resources/clusters").as_array_mut().unwrap();
+    let mut added = clusters[0].clone();
+    added["name"] = json!(name);
+    if let Some(role) = role {
+        let config = &mut filter["typed_config"]["config"];
+        config["root_id"] = json!("provider");
+        config["vm_config"]["environment_variables"] =
+            json!({"key_values": {"PROVIDER_KEY": format!("key-of-{name}")}});
+        config["configuration"]["value"] = role;
+        added["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "http_filters": [filter, {
+                    "name": "envoy.filters.http.upstream_codec",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
+                }],
+            },
+        });
+    }
+    clusters.push(added);
+    bootstrap.endpoint(name, server).unwrap()
+}
+
+/// A part of the shipped bootstrap that is there.
+pub(crate) fn at<'a>(bootstrap: &'a mut Bootstrap, pointer: &str) -> &'a mut Value {
+    bootstrap.0.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}"))
+}
+
+pub(crate) const LISTENER: &str = "/static_resources/listeners/0";
+pub(crate) const GATEWAY_FILTER: &str =
+    "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0";
+pub(crate) const VIRTUAL_HOST: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0";
+pub(crate) const ROUTE: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/route";
+const EXACT_MATCHES: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/route/inline_cluster_specifier_plugin/extension/typed_config/cluster_matcher/matcher_tree/exact_match_map/map";
+
+/// An Envoy that answers what is no path of its own with [`contract::BODY`], behind the filter built
+/// to prove the host's contract, as the shipped configuration loads it.
+pub(crate) fn contract() -> Bootstrap {
+    static BUILT: LazyLock<PathBuf> =
+        LazyLock::new(|| wasm::build(Toolchain::Auto, &["contract"]).unwrap());
+    let mut bootstrap = shipped(([127, 0, 0, 1], 1).into()).module(&BUILT);
+    let config = &mut at(&mut bootstrap, GATEWAY_FILTER)["typed_config"]["config"];
+    config["root_id"] = json!("contract");
+    let body = str::from_utf8(contract::BODY).unwrap();
+    at(&mut bootstrap, VIRTUAL_HOST)["routes"] = json!([{
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200, "body": {"inline_string": body}},
+    }]);
+    bootstrap
 }
 
 pub(crate) fn chat(text: &str) -> Value {

@@ -14,13 +14,14 @@ pub struct Request {
     head: Vec<u8>,
     body: Vec<u8>,
     chunked: bool,
+    rest: usize,
     patience: Duration,
 }
 
 impl Request {
     pub fn new(method: &str, path: &str) -> Self {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-        Self { head: head.into(), body: Vec::new(), chunked: false, patience: PATIENCE }
+        Self { head: head.into(), body: Vec::new(), chunked: false, rest: 0, patience: PATIENCE }
     }
 
     pub fn get(path: &str) -> Self {
@@ -49,6 +50,12 @@ impl Request {
         Self { chunked: true, ..self }
     }
 
+    /// Announces a longer body than it has: [`Exchange::write`] sends the rest.
+    #[must_use]
+    pub fn unfinished(self, rest: usize) -> Self {
+        Self { rest, ..self }
+    }
+
     /// How long a silence ends the answer; else 20 s.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
@@ -74,7 +81,8 @@ impl Request {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head.clone();
         if !self.chunked {
-            bytes.extend(format!("content-length: {}\r\n\r\n", self.body.len()).bytes());
+            let length = self.body.len() + self.rest;
+            bytes.extend(format!("content-length: {length}\r\n\r\n").bytes());
             bytes.extend(&self.body);
             return bytes;
         }
@@ -97,6 +105,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Sends more of the request's body.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
     /// Reads until the answer holds `text`; when that was.
     pub fn wait_for(&mut self, text: &str) -> Result<Instant> {
         let is_there = |raw: &[u8]| raw.windows(text.len()).any(|part| part == text.as_bytes());
