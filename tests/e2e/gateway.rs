@@ -8,7 +8,7 @@ use harness::wire::{Answer, Request};
 use serde_json::{Value, json};
 
 use crate::support::{
-    CHAT, Gateway, LISTENER, MODEL, VIRTUAL_HOST, at, chat, post_http2, streamed,
+    CHAT, Gateway, LISTENER, MODEL, at, chat, post_http2, streamed, virtual_host,
 };
 
 /// One for all tests that change nothing in it.
@@ -247,7 +247,7 @@ fn a_request_that_is_too_large_is_refused_in_every_dialect() {
     let small = |configuration: &mut Value| configuration["max_request_bytes"] = json!("64KiB");
     let by_the_gateway = Gateway::configured(small);
     let by_envoy = Gateway::adapted(|mut bootstrap| {
-        at(&mut bootstrap, VIRTUAL_HOST)["request_body_buffer_limit"].take();
+        virtual_host(&mut bootstrap)["request_body_buffer_limit"].take();
         at(&mut bootstrap, LISTENER)["per_connection_buffer_limit_bytes"] = json!(65536);
         bootstrap
     });

@@ -153,10 +153,15 @@ pub(crate) fn at<'a>(bootstrap: &'a mut Bootstrap, pointer: &str) -> &'a mut Val
     bootstrap.0.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}"))
 }
 
+/// The virtual host of the gateway's listener.
+pub(crate) fn virtual_host(bootstrap: &mut Bootstrap) -> &mut Value {
+    at(bootstrap, VIRTUAL_HOST)
+}
+
 pub(crate) const LISTENER: &str = "/static_resources/listeners/0";
 pub(crate) const GATEWAY_FILTER: &str =
     "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0";
-pub(crate) const VIRTUAL_HOST: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0";
+const VIRTUAL_HOST: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0";
 pub(crate) const ROUTE: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/route";
 const EXACT_MATCHES: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/route/inline_cluster_specifier_plugin/extension/typed_config/cluster_matcher/matcher_tree/exact_match_map/map";
 
@@ -169,7 +174,7 @@ pub(crate) fn contract() -> Bootstrap {
     let config = &mut at(&mut bootstrap, GATEWAY_FILTER)["typed_config"]["config"];
     config["root_id"] = json!("contract");
     let body = str::from_utf8(contract::BODY).unwrap();
-    at(&mut bootstrap, VIRTUAL_HOST)["routes"] = json!([{
+    virtual_host(&mut bootstrap)["routes"] = json!([{
         "match": {"prefix": "/"},
         "direct_response": {"status": 200, "body": {"inline_string": body}},
     }]);
