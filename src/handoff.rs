@@ -13,6 +13,10 @@ pub const CLUSTER: &str = "llm_cluster";
 pub const CHAIN: &str = "llm_chain";
 /// What the first attempt changed of the request, as it was: see `attempt::original`.
 pub const ORIGINAL: &str = "llm_original";
+/// Whose credential the last attempt carried: [`PROVIDERS`], or the caller's own.
+pub const CREDENTIAL: &str = "llm_credential";
+/// The provider role put in a credential of its own.
+pub const PROVIDERS: &[u8] = b"provider";
 /// The header that names the cluster for routes that read no filter state.
 pub const CLUSTER_HEADER: &str = "x-llm-cluster";
 

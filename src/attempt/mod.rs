@@ -8,6 +8,9 @@
 //! [`request`] is the way there, [`response`] the way back. A provider that knows the client's
 //! protocol is not translated: then there is nothing to do on the way back, unless another attempt
 //! could still take over a stream that fails before it says anything.
+//!
+//! Every cluster that a chain can reach needs this role, if only to put things back: one without it
+//! would get the request as the attempt before left it, with that provider's credential.
 
 use crate::config;
 use crate::error::{Dialect, Error};

@@ -5,7 +5,7 @@ use super::way::Way;
 use super::{Change, Reading, Service, State, Waiting, tell, write};
 use crate::config::Provider;
 use crate::error::{Error, Kind};
-use crate::handoff::Left;
+use crate::handoff::{self, Left};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, Status};
 use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::edit::Edits;
@@ -177,6 +177,12 @@ fn make(
     }
     for (name, _) in headers.iter().filter(|(name, _)| name.starts_with(INTERNAL)) {
         host.remove_header(Map::RequestHeaders, name)?;
+    }
+    // The gateway role does not tell a caller that a credential is wrong which is not the caller's.
+    match (&provider.credential, left) {
+        (Some(_), _) => host.set_filter_state(handoff::CREDENTIAL, handoff::PROVIDERS)?,
+        (None, Some(_)) => host.set_filter_state(handoff::CREDENTIAL, b"caller")?,
+        (None, None) => {}
     }
     if let Some(left) = left {
         // The body of each attempt starts as the gateway sent it, and so must its length.

@@ -15,20 +15,38 @@ pub(super) fn refuse(
     error: &Error,
     host: &impl Host,
 ) -> (State, Flow) {
-    send(&call, error, host);
-    let (status, error) = (error.status(), Some(Problem::from(error)));
+    refuse_as(call, error.status(), asked, error, host)
+}
+
+/// The same with a status that is not the error's own.
+pub(super) fn refuse_as(
+    call: Call,
+    status: u16,
+    asked: Option<Box<str>>,
+    error: &Error,
+    host: &impl Host,
+) -> (State, Flow) {
+    send(&call, status, error, None, host);
+    let error = Some(Problem::from(error));
     let ended = Ended { asked, status, error, ..Ended::of(call) };
     (State::Answered(Box::new(ended)), Flow::Pause)
 }
 
-/// The error as a reply of the gateway's own.
-pub(super) fn send(call: &Call, error: &Error, host: &impl Host) {
+/// The error as a reply of the gateway's own. `id` is the provider's name for the request.
+pub(super) fn send(
+    call: &Call,
+    status: u16,
+    error: &Error,
+    id: Option<SafeValue<'_>>,
+    host: &impl Host,
+) {
     let details = format!("llm_{}", error.kind.row().label);
     let body = error.body(call.dialect, call.id.as_str());
     let mut retry = RateHeaders::default();
     retry.retry(error.retry);
-    let headers: Vec<_> = [JSON].into_iter().chain(retry.iter()).collect();
-    reply(call, error.status(), &details, &headers, &body, host);
+    let id = id.map(|id| (PROVIDER_REQUEST_ID, id));
+    let headers: Vec<_> = [JSON].into_iter().chain(id).chain(retry.iter()).collect();
+    reply(call, status, &details, &headers, &body, host);
 }
 
 /// The model list, or one model of it.
@@ -78,6 +96,9 @@ pub(super) fn reply(
         host.log(log::Level::Error, &format!("reply: {refused}"));
     }
 }
+
+/// The header with the provider's own name for the request.
+pub(super) const PROVIDER_REQUEST_ID: &str = "x-llm-provider-request-id";
 
 const JSON: (&str, SafeValue<'_>) = ("content-type", SafeValue::literal("application/json"));
 

@@ -1,9 +1,11 @@
 //! Answers that are errors: Envoy's own, other filters', and the providers'. Each reaches the caller
 //! in the caller's dialect, with its meaning; what a provider says of its own failures does not.
 
-use super::response::{Ending, Relaying};
+use super::answer::PROVIDER_REQUEST_ID;
+use super::response::{Ending, Relaying, provider_id};
 use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer};
 use crate::error::{Error, Kind, Retry};
+use crate::handoff;
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::failure::Told;
 
@@ -24,30 +26,33 @@ pub(super) fn headers(
             Flow::Continue,
         );
     }
+    let (retry, id) = (retry(headers), provider_id(headers));
     if details != b"via_upstream" {
-        return match of_envoy(&details, status) {
-            Some(error) => replace(routed, &error, host),
+        return match of_envoy(&details, status, retry) {
+            Some(error) => replace(routed, error.status(), &error, id, host),
             None => pass(routed, status),
         };
     }
-    let hides_credentials = service.config.auth.hides_credentials();
-    if let Some(hidden) = hidden(status, retry(headers), hides_credentials) {
-        return replace(routed, &hidden, host);
+    if let Some(hidden) = hidden(status, retry, || is_not_the_callers(service, host)) {
+        return replace(routed, hidden.status(), &hidden, id, host);
     }
     if end {
-        let error = Error::new(kind(status), NO_DETAILS);
-        return replace(routed, &Error { retry: retry(headers), ..error }, host);
+        let error = Error::new(kind(status), NO_DETAILS).retry(retry);
+        return replace(routed, status, &error, id, host);
     }
     (State::Failing(Box::new(Failing { routed, status })), Flow::Pause)
 }
 
 /// A part of an error's body came.
 pub(super) fn more(failing: Box<Failing>, size: usize, host: &impl Host) -> (State, Flow) {
-    if size > MAX_ERROR_BYTES {
-        let Failing { routed, status } = *failing;
-        return replace(routed, &Error::new(kind(status), NO_DETAILS), host);
+    if size <= MAX_ERROR_BYTES {
+        return (State::Failing(failing), Flow::Pause);
     }
-    (State::Failing(failing), Flow::Pause)
+    let Failing { routed, status } = *failing;
+    let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
+    let error = Error::new(kind(status), NO_DETAILS).retry(retry(&headers));
+    let id = headers.get(PROVIDER_REQUEST_ID).and_then(SafeValue::new);
+    replace(routed, status, &error, id, host)
 }
 
 /// An error's body is whole: it stays if the caller's SDK can read it.
@@ -74,8 +79,15 @@ pub(super) fn unread(call: Call, host: &impl Host) -> (State, Flow) {
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
     let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
     let details = host.property(&["response", "code_details"]).unwrap_or_default();
-    match of_envoy(&details, status) {
-        Some(error) => answer::refuse(call, None, &error, host),
+    let error = match status {
+        408 => Some(Error::new(Kind::Timeout, "The request did not come in time.")),
+        _ => of_envoy(&details, status, retry(&headers)),
+    };
+    match error {
+        Some(error) => {
+            let status = if status == 408 { status } else { error.status() };
+            answer::refuse_as(call, status, None, &error, host)
+        }
         None => (State::Answered(Box::new(Ended { status, ..Ended::of(call) })), Flow::Continue),
     }
 }
@@ -83,13 +95,19 @@ pub(super) fn unread(call: Call, host: &impl Host) -> (State, Flow) {
 /// The request could not be sent on.
 pub(super) fn lost(routed: Routed, host: &impl Host) -> (State, Flow) {
     let error = Error::new(Kind::ServiceUnavailable, "The request could not be sent on.");
-    replace(routed, &error, host)
+    replace(routed, error.status(), &error, None, host)
 }
 
 /// Answers with an error of the gateway's own in place of what came.
-fn replace(routed: Routed, error: &Error, host: &impl Host) -> (State, Flow) {
-    answer::send(&routed.call, error, host);
-    (ended(routed, error.status(), error, host), Flow::Pause)
+fn replace(
+    routed: Routed,
+    status: u16,
+    error: &Error,
+    id: Option<SafeValue<'_>>,
+    host: &impl Host,
+) -> (State, Flow) {
+    answer::send(&routed.call, status, error, id, host);
+    (ended(routed, status, error, host), Flow::Pause)
 }
 
 /// An answer of another filter that is nobody's error: a redirect to log in, say.
@@ -112,6 +130,7 @@ fn rewrite(body: &[u8], host: &impl Host) -> Result<(), Status> {
     host.splice_body(Buffer::ResponseBody, 0, usize::MAX, body)?;
     let json = SafeValue::literal("application/json");
     host.set_header(Map::ResponseHeaders, "content-type", json)?;
+    host.remove_header(Map::ResponseHeaders, b"content-encoding")?;
     let length = body.len().to_string();
     match SafeValue::new(length.as_bytes()) {
         Some(length) => host.set_header(Map::ResponseHeaders, "content-length", length),
@@ -120,12 +139,11 @@ fn rewrite(body: &[u8], host: &impl Host) -> Result<(), Status> {
 }
 
 /// What Envoy, or a filter behind this one, means by an answer of its own.
-fn of_envoy(details: &[u8], status: u16) -> Option<Error> {
+fn of_envoy(details: &[u8], status: u16, retry: Retry) -> Option<Error> {
     let says = |part: &[u8]| details.windows(part.len()).any(|window| window == part);
-    let error = |kind, message: &'static str| Some(Error::new(kind, message));
+    let error = |kind, message: &'static str| Some(Error::new(kind, message).retry(retry));
     let unavailable = |message: &'static str| {
-        let error = Error::new(Kind::ServiceUnavailable, message);
-        Some(error.retry(Retry::AfterMillis(RETRY_MILLIS)))
+        Some(Error::new(Kind::ServiceUnavailable, message).retry(in_a_moment(retry)))
     };
     if says(b"request_payload_too_large") {
         return error(Kind::RequestTooLarge, "The request is larger than this gateway takes.");
@@ -151,11 +169,11 @@ fn of_envoy(details: &[u8], status: u16) -> Option<Error> {
     }
 }
 
-/// Failures of the provider's own, of which the caller learns the kind and nothing else. Where
-/// callers have keys of the gateway's, one that the provider refuses is not theirs.
-fn hidden(status: u16, retry: Retry, hides_credentials: bool) -> Option<Error> {
+/// Failures of the provider's own, or of the operator's account there, of which the caller learns
+/// the kind and nothing else.
+fn hidden(status: u16, retry: Retry, is_not_the_callers: impl FnOnce() -> bool) -> Option<Error> {
     let (kind, message) = match status {
-        401..=403 if hides_credentials => {
+        401..=403 if is_not_the_callers() => {
             (Kind::Provider, "The provider refused the gateway's own credentials.")
         }
         408 | 504 => (Kind::Timeout, "The provider did not answer in time."),
@@ -163,11 +181,27 @@ fn hidden(status: u16, retry: Retry, hides_credentials: bool) -> Option<Error> {
         500.. => (Kind::Provider, "The provider failed to answer."),
         _ => return None,
     };
-    let retry = match (kind, retry) {
-        (Kind::ServiceUnavailable, Retry::Unspecified) => Retry::AfterMillis(RETRY_MILLIS),
-        (_, retry) => retry,
-    };
+    let retry = if kind == Kind::ServiceUnavailable { in_a_moment(retry) } else { retry };
     Some(Error::new(kind, message).retry(retry))
+}
+
+/// Whether the provider saw a credential of the operator's: callers have keys of the gateway's, or
+/// the provider role put one in.
+fn is_not_the_callers(service: &Service, host: &impl Host) -> bool {
+    service.config.auth.hides_credentials()
+        || host.property(&[handoff::CREDENTIAL]).is_ok_and(|whose| whose == handoff::PROVIDERS)
+}
+
+fn in_a_moment(retry: Retry) -> Retry {
+    match retry {
+        Retry::Unspecified => Retry::AfterMillis(RETRY_MILLIS),
+        told => told,
+    }
+}
+
+/// What is known of a provider's refusal by its status.
+pub(super) fn problem(status: u16) -> Problem {
+    Problem::from(&Error::new(kind(status), NO_DETAILS))
 }
 
 /// The kind of a provider's refusal, whose status stays.

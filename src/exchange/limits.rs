@@ -77,7 +77,8 @@ pub(super) fn spend(ticket: Option<Ticket>) {
 }
 
 /// What a request may use at most: all of its text as input, and the longest answer that it allows
-/// or, where it sets no bound, the configured one.
+/// or, where it sets no bound, the configured one. Of calls that are not read, nobody knows what
+/// they will say.
 pub(super) fn estimate(
     call: &Call,
     probe: &Probe<'_>,
@@ -85,7 +86,7 @@ pub(super) fn estimate(
     service: &Service,
 ) -> Usage {
     let output = match call.operation {
-        Operation::Embedding | Operation::OllamaEmbed | Operation::Models => 0,
+        Operation::Embedding | Operation::OllamaEmbed | Operation::Other | Operation::Models => 0,
         _ => probe.max_output_tokens.unwrap_or(service.config.limiter.default_output_tokens),
     };
     let output = output.saturating_mul(probe.choices);

@@ -1,5 +1,6 @@
 //! From the answer's headers to its end: it passes as it comes, and is read on the way.
 
+use super::answer::PROVIDER_REQUEST_ID;
 use super::{Routed, Service, State, caching, failure, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::Operation;
@@ -30,7 +31,7 @@ pub(super) enum Ending {
 enum Reader {
     Stream(Box<Relay>),
     Json(Box<Meter>),
-    /// Nothing that could be read: audio, images, answers of unknown calls.
+    /// Nothing that could be read: sound, images, what is compressed.
     Opaque,
 }
 
@@ -54,8 +55,13 @@ pub(super) fn headers(
     if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), host);
     }
-    let ending = if end { Ending::Complete } else { Ending::Open };
-    let relaying = Relaying { routed, status, reader, first_token: None, ending };
+    let ending = Ending::Open;
+    let mut relaying = Relaying { routed, status, reader, first_token: None, ending };
+    if end {
+        // There is no body to append an error to.
+        relaying.finish();
+        caching::finish(&mut relaying, service, now, host);
+    }
     (State::Relaying(Box::new(relaying)), Flow::Continue)
 }
 
@@ -101,14 +107,21 @@ impl Relaying {
         Self { routed, status, reader: Reader::Opaque, first_token: None, ending }
     }
 
-    /// What is known of the usage by now.
+    /// What is known of the usage by now; `None` of what is no answer of a model.
     pub(super) fn usage(&self) -> Option<(Usage, Quality)> {
-        let estimated_input = self.routed.estimated_input;
-        match &self.reader {
-            Reader::Stream(relay) => Some(relay.usage(estimated_input)),
-            Reader::Json(meter) => Some(meter.usage(estimated_input)),
-            Reader::Opaque => None,
+        if !matches!(self.status, 200..300) {
+            return None;
         }
+        // Of a call that is not read only a report counts: an upload is not its tokens.
+        let input = match self.routed.call.operation {
+            Operation::Other => 0,
+            _ => self.routed.estimated_input,
+        };
+        Some(match &self.reader {
+            Reader::Stream(relay) => relay.usage(input),
+            Reader::Json(meter) => meter.usage(input),
+            Reader::Opaque => (Usage { input, ..Usage::default() }, Quality::Missing),
+        })
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -163,7 +176,7 @@ impl Reader {
     fn new(routed: &Routed, headers: &Pairs) -> Self {
         let operation = routed.call.operation;
         let encoded = headers.get("content-encoding").is_some_and(|coding| coding != b"identity");
-        if encoded || matches!(operation, Operation::Other | Operation::Models) {
+        if encoded {
             return Self::Opaque;
         }
         let kind = headers.get("content-type").unwrap_or_default();
@@ -173,19 +186,27 @@ impl Reader {
                 None => Self::Opaque,
             };
         }
+        if operation == Operation::Other && !is_type(kind, b"application/json") {
+            return Self::Opaque;
+        }
         Self::Json(Box::new(Meter::new(operation)))
     }
 }
 
 /// Every answer names the request, and the provider's own name for it where there is one.
 fn name_ids(routed: &Routed, headers: &Pairs, host: &impl Host) {
-    let provider = PROVIDER_REQUEST_IDS.iter().find_map(|name| headers.get(name));
-    if let Some(id) = provider.and_then(SafeValue::new) {
-        report(host.set_header(Map::ResponseHeaders, "x-llm-provider-request-id", id), host);
+    if let Some(id) = provider_id(headers) {
+        report(host.set_header(Map::ResponseHeaders, PROVIDER_REQUEST_ID, id), host);
     }
     if let Some(id) = SafeValue::new(routed.call.id.as_str().as_bytes()) {
         report(host.set_header(Map::ResponseHeaders, "x-request-id", id), host);
     }
+}
+
+/// The provider's own name for the request, in its answer as it came.
+pub(super) fn provider_id(headers: &Pairs) -> Option<SafeValue<'_>> {
+    let id = PROVIDER_REQUEST_IDS.iter().find_map(|name| headers.get(name));
+    id.and_then(SafeValue::new)
 }
 
 fn is_type(header: &[u8], expected: &[u8]) -> bool {

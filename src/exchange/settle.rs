@@ -1,7 +1,9 @@
 //! Ends every exchange, however it ended: publishes what is known of it to the rest of Envoy.
 
 use super::response::{Ending, Relaying};
-use super::{Call, Ended, Joining, Problem, Routed, Served, Service, State, caching, limits};
+use super::{
+    Call, Ended, Joining, Problem, Routed, Served, Service, State, caching, failure, limits,
+};
 use crate::config::LogRequests;
 use crate::error::Kind;
 use crate::host::{Event, Host, Timestamp};
@@ -79,8 +81,9 @@ impl Ended {
             }
             State::Failing(failing) => {
                 let status = failing.status;
+                let error = Some(failure::problem(status));
                 let (call, asked, served) = failing.routed.served(host);
-                Self { asked: Some(asked), served: Some(served), status, ..Self::of(call) }
+                Self { asked: Some(asked), served: Some(served), status, error, ..Self::of(call) }
             }
             State::Relaying(relaying) => Self::relayed(*relaying, host),
         })

@@ -98,14 +98,20 @@ pub enum Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    /// Decides by method and path; the query has no say. Anything under `/v1/` that is posted and
-    /// not known to be without a model is [`Operation::Other`], so that an odd spelling of a known
-    /// path (`/v1//chat/completions`) meets the same checks.
+    /// Decides by method and path; the query has no say. An odd spelling of a known path
+    /// (`/v1//chat/completions`) is that path, as it is to servers. Anything else under `/v1/` that
+    /// is posted and not known to be without a model is [`Operation::Other`].
     pub fn of(method: &[u8], path: &'a [u8]) -> Self {
         let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
         let path = path.strip_suffix(b"/").unwrap_or(path);
         match method {
-            b"POST" => post(path).map_or(Self::Unmatched, Self::Call),
+            b"POST" => {
+                let operation = known(path).or_else(|| match plain(path) {
+                    Some(plain) => known(&plain).or_else(|| other(&plain)),
+                    None => other(path),
+                });
+                operation.map_or(Self::Unmatched, Self::Call)
+            }
             b"GET" => get(path),
             _ => Self::Unmatched,
         }
@@ -126,7 +132,7 @@ pub fn decode_id(id: &str) -> Option<Cow<'_, str>> {
     (named && !decoded.chars().any(char::is_control)).then_some(decoded)
 }
 
-fn post(path: &[u8]) -> Option<Operation> {
+fn known(path: &[u8]) -> Option<Operation> {
     Some(match path {
         b"/v1/chat/completions" => Operation::Chat,
         b"/v1/completions" => Operation::Completion,
@@ -136,14 +142,33 @@ fn post(path: &[u8]) -> Option<Operation> {
         b"/api/chat" => Operation::OllamaChat,
         b"/api/generate" => Operation::OllamaGenerate,
         b"/api/embed" => Operation::OllamaEmbed,
-        _ => {
-            let rest = path.strip_prefix(b"/v1/")?;
-            if WITHOUT_MODEL.iter().any(|prefix| is_under(rest, prefix)) {
-                return None;
-            }
-            Operation::Other
-        }
+        _ => return None,
     })
+}
+
+fn other(path: &[u8]) -> Option<Operation> {
+    let rest = path.strip_prefix(b"/v1/")?;
+    let without_model = WITHOUT_MODEL.iter().any(|prefix| is_under(rest, prefix));
+    (!without_model).then_some(Operation::Other)
+}
+
+/// The path as lenient servers read it: percent-decoded, without empty and dot segments. `None` if
+/// that is how it is written.
+fn plain(path: &[u8]) -> Option<Vec<u8>> {
+    let odd = path.contains(&b'%') || path.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+    if !odd {
+        return None;
+    }
+    let decoded = percent_decode(path).unwrap_or_else(|| path.to_vec());
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in decoded.split(|byte| *byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    Some(segments.into_iter().flat_map(|segment| [b"/", segment].concat()).collect())
 }
 
 fn get(path: &[u8]) -> Endpoint<'_> {
@@ -208,7 +233,12 @@ mod tests {
             ("POST", "/v1/chat/completions", Call(Operation::Chat)),
             ("POST", "/v1/chat/completions?x=/v1/files", Call(Operation::Chat)),
             ("POST", "/v1/chat/completions/", Call(Operation::Chat)),
-            ("POST", "/v1//chat/completions", Call(Operation::Other)),
+            ("POST", "/v1//chat/completions", Call(Operation::Chat)),
+            ("POST", "/v1/files/../chat/./completions", Call(Operation::Chat)),
+            ("POST", "/v1/files/%2e%2e/chat%2Fcompletions", Call(Operation::Chat)),
+            ("POST", "/x/../../v1/messages//", Call(Operation::Messages)),
+            ("POST", "/v1/%zz", Call(Operation::Other)),
+            ("POST", "/v1/../v2", Unmatched),
             ("POST", "/v1/chat/completions/id", Call(Operation::Other)),
             ("POST", "/v1/completions", Call(Operation::Completion)),
             ("POST", "/v1/embeddings", Call(Operation::Embedding)),

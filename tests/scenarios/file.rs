@@ -115,6 +115,8 @@ pub(crate) struct Answer {
     pub(crate) headers: Headers,
     pub(crate) body: Option<Body>,
     pub(crate) chunks: Option<Vec<Body>>,
+    /// The chunks come so often.
+    pub(crate) repeat: Option<usize>,
     pub(crate) trailers: Option<Headers>,
     #[serde(default)]
     pub(crate) end_apart: bool,

@@ -581,6 +581,7 @@ fn bodies(chunks: Vec<Vec<u8>>, open: bool, end_apart: bool) -> Vec<Part> {
 
 fn answer_parts(answer: &Answer, cut: Cut) -> Vec<Part> {
     let mut chunks = body(&answer.body, &answer.chunks);
+    chunks = std::iter::repeat_n(chunks, answer.repeat.unwrap_or(1)).flatten().collect();
     if answer.cut_everywhere {
         let whole = chunks.concat();
         chunks = match cut {
