@@ -40,7 +40,7 @@ impl std::error::Error for Mistakes {}
 impl Mistake {
     fn new(path: &str, text: String) -> Self {
         let path = if path.is_empty() { ROOT } else { path };
-        Self { path: path.into(), text: text.into() }
+        Self { path: path.into(), text: one_line(text).into() }
     }
 
     /// `providers.openai.models[1].price.input`
@@ -81,6 +81,21 @@ impl Notes {
         hasher.update(value.as_bytes());
         self.digest.set(hasher.finalize().into());
     }
+}
+
+/// An expectation may repeat names that the user gave, whatever is in them.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char.is_control() {
+            true => line.extend(char.escape_default()),
+            false => line.push(char),
+        }
+    }
+    line
 }
 
 /// The word of `known` that was probably meant.
@@ -132,6 +147,13 @@ mod tests {
             assert_eq!(distance(a, b), expected, "{a} {b}");
             assert_eq!(distance(b, a), expected, "{b} {a}");
         }
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_whatever_it_repeats() {
+        let text = "expected a provider: a\r\nb or c";
+        let mistake = Mistake::new("models", text.to_owned());
+        assert_eq!(mistake.to_string(), r"models: expected a provider: a\r\nb or c");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod check_config;
 pub mod demo;
+pub mod fuzz;
 pub mod model_server;
 pub mod test;
 
@@ -24,6 +25,7 @@ enum Command {
     Build(build::Args),
     CheckConfig(check_config::Args),
     Demo(demo::Args),
+    Fuzz(fuzz::Args),
     ModelServer(model_server::Args),
     Test(test::Args),
 }
@@ -35,6 +37,7 @@ impl Cli {
             Command::Build(args) => build::run(&args),
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Fuzz(args) => fuzz::run(&args),
             Command::ModelServer(args) => model_server::run(&args),
             Command::Test(args) => test::run(&args),
         }
