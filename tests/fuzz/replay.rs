@@ -29,12 +29,12 @@ fn every_seed_passes() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-/// A little of what fuzzing does: each seed cut at each byte, and with each byte changed.
+/// A little of what fuzzing does: each seed cut and changed at many bytes.
 #[test]
 fn seeds_with_a_fault_pass() {
     for (name, file) in seeds() {
         let data = fs::read(&file).unwrap();
-        for at in 0..data.len() {
+        for at in (0..data.len()).step_by(data.len() / PLACES + 1) {
             let changed = |change: fn(u8) -> u8| {
                 let mut changed = data.clone();
                 changed[at] = change(changed[at]);
@@ -62,3 +62,6 @@ fn every_target_is_a_binary_of_its_own() {
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
     }
 }
+
+/// In each seed, at most.
+const PLACES: usize = 150;

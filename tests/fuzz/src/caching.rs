@@ -106,6 +106,7 @@ pub(crate) fn record(data: &[u8]) {
         key: &key,
         form: if status & 1 == 0 { Form::Json } else { Form::Stream },
         status: u16::from(*status) * 2,
+        strips: status & 2 == 2,
         content_type,
         tokens: Tokens { input: 1, cached_input: 2, output: 3, reasoning: 4 },
         created: Timestamp(1_000_000_000),
