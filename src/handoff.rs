@@ -11,7 +11,7 @@ use crate::host::{Properties, Status};
 pub const CLUSTER: &str = "llm_cluster";
 /// The attempts that are left, the next one first.
 pub const CHAIN: &str = "llm_chain";
-/// What the first attempt changed of the request, as it was: see `attempt::original`.
+/// The request's headers before the first attempt: see `attempt::original`.
 pub const ORIGINAL: &str = "llm_original";
 /// Whose credential the last attempt carried: [`PROVIDERS`], or the caller's own.
 pub const CREDENTIAL: &str = "llm_credential";

@@ -146,3 +146,6 @@ fn tell(outcome: Result<(), Status>, what: &str, host: &impl Host) {
         host.log(log::Level::Error, &format!("{what}: {status}"));
     }
 }
+
+/// The prefix of headers that are between the two roles only.
+const INTERNAL: &[u8] = b"x-llm-";

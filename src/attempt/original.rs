@@ -1,10 +1,11 @@
-//! What earlier attempts changed of a request, so that the next one can put it back.
+//! The request's headers before any attempt, so that the next one can put them back.
 //!
 //! Envoy hands the headers to each attempt as the one before left them: without this, a credential
-//! of one provider would reach the next. The note lives in filter state, which only Envoy and the
-//! filters of this request see.
+//! of one provider would reach the next, whether this role set it or a filter behind it did. So the
+//! first attempt notes all of them, in filter state, which only Envoy and the filters of this
+//! request see.
 
-use super::write;
+use super::{INTERNAL, write};
 use crate::handoff::ORIGINAL;
 use crate::host::{Host, Map, Pairs, Status};
 
@@ -16,6 +17,21 @@ pub struct Original(Vec<(Box<str>, Value)>);
 type Value = Option<Box<[u8]>>;
 
 impl Original {
+    /// What the first attempt noted; if this is the first, all headers of now.
+    pub fn read_or_note(headers: &Pairs, host: &impl Host) -> Self {
+        let read = Self::read(host);
+        if !read.0.is_empty() {
+            return read;
+        }
+        let mut all = Self::default();
+        for (name, _) in headers.iter().filter(|(name, _)| !is_apart(name)) {
+            if let Ok(name) = std::str::from_utf8(name) {
+                all.note(headers, name);
+            }
+        }
+        all
+    }
+
     /// What earlier attempts noted.
     pub fn read(host: &impl Host) -> Self {
         let Ok(noted) = host.property(&[ORIGINAL]) else { return Self::default() };
@@ -39,10 +55,23 @@ impl Original {
         }
     }
 
-    /// Puts back every noted header that `but` does not name.
-    pub fn restore(&self, host: &impl Host, but: impl Fn(&str) -> bool) -> Result<(), Status> {
+    /// Puts back every header that `but` does not name; what came since then goes.
+    pub fn restore(
+        &self,
+        headers: &Pairs,
+        host: &impl Host,
+        but: impl Fn(&str) -> bool,
+    ) -> Result<(), Status> {
         for (name, value) in self.0.iter().filter(|(name, _)| !but(name)) {
-            write(Map::RequestHeaders, name, value.as_deref(), host)?;
+            if headers.get(name) != value.as_deref() {
+                write(Map::RequestHeaders, name, value.as_deref(), host)?;
+            }
+        }
+        for (name, _) in headers.iter().filter(|(name, _)| !self.0.is_empty() && !is_apart(name)) {
+            let known = |name| self.is_noted(name) || but(name);
+            if !std::str::from_utf8(name).is_ok_and(known) {
+                host.remove_header(Map::RequestHeaders, name)?;
+            }
         }
         Ok(())
     }
@@ -80,5 +109,59 @@ impl Original {
     }
 }
 
+/// Headers that are no provider's business, or that Envoy writes for each attempt. Of the
+/// pseudo-headers, path and authority are noted by the attempt that changes them.
+fn is_apart(name: &[u8]) -> bool {
+    [&b":"[..], b"x-envoy-", INTERNAL].iter().any(|prefix| name.starts_with(prefix))
+}
+
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Headers;
+    use crate::host::fake::Fake;
+
+    fn attempt(host: &Fake) {
+        let headers = host.headers(Map::RequestHeaders).unwrap();
+        let original = Original::read_or_note(&headers, host);
+        original.restore(&headers, host, |name| name == "x-ours").unwrap();
+        original.save(host).unwrap();
+    }
+
+    #[test]
+    fn an_attempt_sees_nothing_of_the_one_before() {
+        let host = Fake::new();
+        let first = [(":path", "/v1"), ("accept", "a"), ("accept", "b"), ("x-ours", "0")];
+        let also = [("x-goog-api-key", "c"), ("x-llm-cluster", "first")];
+        host.give_headers(Map::RequestHeaders, first.into_iter().chain(also));
+        attempt(&host);
+        // What a filter behind the first attempt left: a new header, another value, one gone.
+        let left = [(":path", "/v1"), ("accept", "a"), ("accept", "b"), ("x-ours", "1")];
+        let later = [("x-goog-api-key", "secret"), ("x-amz-security-token", "secret")];
+        let envoys = [("x-envoy-attempt-count", "2")];
+        host.give_headers(Map::RequestHeaders, left.into_iter().chain(later).chain(envoys));
+        attempt(&host);
+        let expected: Pairs =
+            left.into_iter().chain([("x-goog-api-key", "c")]).chain(envoys).collect();
+        let sorted = |pairs: &Pairs| {
+            let mut all: Vec<_> = pairs.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+            all.sort();
+            all
+        };
+        assert_eq!(sorted(&host.headers(Map::RequestHeaders).unwrap()), sorted(&expected));
+    }
+
+    #[test]
+    fn a_header_that_an_attempt_removed_comes_back() {
+        let host = Fake::new();
+        host.give_headers(Map::RequestHeaders, [("authorization", "Bearer mine"), ("a", "1")]);
+        attempt(&host);
+        host.give_headers(Map::RequestHeaders, [("a", "1")]);
+        attempt(&host);
+        let headers = host.headers(Map::RequestHeaders).unwrap();
+        assert_eq!(headers.get("authorization"), Some(&b"Bearer mine"[..]));
+    }
+}

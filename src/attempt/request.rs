@@ -2,7 +2,7 @@
 
 use super::original::Original;
 use super::way::Way;
-use super::{Change, Reading, Service, State, Waiting, tell, write};
+use super::{Change, INTERNAL, Reading, Service, State, Waiting, tell, write};
 use crate::config::Provider;
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
@@ -146,7 +146,7 @@ fn make(
     host: &impl Host,
 ) -> Result<Original, Status> {
     let mut original = match left {
-        Some(_) => Original::read(host),
+        Some(_) => Original::read_or_note(headers, host),
         None => Original::default(),
     };
     let path = original.value(headers, ":path").map(|path| rebase(path, &provider.base_path));
@@ -167,7 +167,7 @@ fn make(
         ours.retain(|(named, _)| *named != &**name);
         ours.push((name, Some(value.as_bytes())));
     }
-    original.restore(host, |name| ours.iter().any(|(named, _)| *named == name))?;
+    original.restore(headers, host, |name| ours.iter().any(|(named, _)| *named == name))?;
     for (name, value) in &ours {
         // What is right already costs no call.
         if original.is_noted(name) || headers.get(name) != *value {
@@ -224,9 +224,6 @@ fn rebase(path: &[u8], base: &str) -> Vec<u8> {
         _ => path.to_vec(),
     }
 }
-
-/// The prefix of what is between the two roles only.
-const INTERNAL: &[u8] = b"x-llm-";
 
 /// What clients of one protocol send along and providers of another may refuse.
 const FOREIGN_HEADERS: [&str; 5] =

@@ -1,7 +1,9 @@
 //! The recipes in `envoy/`: each loads as it is shipped, and does what its first lines say.
 
 mod local;
+mod providers;
 mod shipped;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -81,6 +81,8 @@ pub struct Options {
     pub pause: Duration,
     /// The key that every request has to bring, in whatever header its provider uses.
     pub key: Option<String>,
+    /// Controls for every request, before its own.
+    pub controls: String,
     /// What listings name. Other models are answered all the same.
     pub models: Vec<String>,
     /// Models that do not exist.
@@ -94,6 +96,7 @@ impl Default for Options {
             port: 0,
             pause: Duration::ZERO,
             key: None,
+            controls: String::new(),
             models: ["sim-model", "sim-small", "sim-embedding"].map(str::to_owned).to_vec(),
             unknown_models: Vec::new(),
             threads: 1,

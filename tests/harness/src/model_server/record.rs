@@ -22,6 +22,8 @@ pub struct Recorded {
     pub method: String,
     pub path: String,
     pub query: Option<String>,
+    /// `:authority`, or the header `host`.
+    pub authority: String,
     /// As received: the values as bytes, names in lower case, repeated names side by side.
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Bytes,
@@ -204,6 +206,7 @@ mod tests {
             method: "POST".to_owned(),
             path: "/".to_owned(),
             query: None,
+            authority: String::new(),
             headers: Vec::new(),
             body,
             trailers: Vec::new(),

@@ -117,6 +117,7 @@ async fn handle(
         method: parts.method.to_string(),
         path: path.clone(),
         query: query.clone(),
+        authority: authority(&parts),
         headers: pairs(&parts.headers),
         body: body.clone(),
         trailers,
@@ -136,7 +137,8 @@ async fn handle(
             None => form_field(&parts.headers, &body, "model").unwrap_or_default(),
         },
     };
-    let orders = parts.headers.get_all(CONTROL_HEADER).iter().map(HeaderValue::as_bytes);
+    let told = parts.headers.get_all(CONTROL_HEADER).iter().map(HeaderValue::as_bytes);
+    let orders = std::iter::once(state.options.controls.as_bytes()).chain(told);
     let (mut controls, model) = match Controls::read(orders, &model) {
         Ok(read) => read,
         Err(Mistake(order)) => {
@@ -312,6 +314,13 @@ fn build(
         }
     }
     response
+}
+
+fn authority(parts: &hyper::http::request::Parts) -> String {
+    match (parts.uri.authority(), parts.headers.get(hyper::header::HOST)) {
+        (Some(authority), _) => authority.to_string(),
+        (None, host) => String::from_utf8_lossy(host.map_or(b"", HeaderValue::as_bytes)).into(),
+    }
 }
 
 /// A text field of a multipart form.
