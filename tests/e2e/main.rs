@@ -7,6 +7,7 @@ mod gateway;
 mod limits;
 mod observed;
 mod page;
+mod prometheus;
 mod recipes;
 mod reload;
 mod sdk;

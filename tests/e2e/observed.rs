@@ -31,11 +31,13 @@ impl Observed {
         Self { envoy, _model: model }
     }
 
-    /// Sends every request of the workload and waits until the stats have all of it.
-    pub(crate) fn work(&self) {
+    /// Sends every request of the workload and waits until the stats have all of it. A second
+    /// round has other limits to run into.
+    pub(crate) fn work(&self, round: Round) {
         let url = self.envoy.url("gateway").unwrap();
+        let requests = workload(round);
         let before = self.recorded().unwrap();
-        for (index, Request { path, headers, body, status }) in workload().iter().enumerate() {
+        for (index, Request { path, headers, body, status }) in requests.iter().enumerate() {
             let url = format!("{url}{path}");
             let answer = match body {
                 Some(body) => http::post(&url, headers, body.as_bytes()).unwrap(),
@@ -43,7 +45,7 @@ impl Observed {
             };
             assert_eq!(answer.status, *status, "request {index}: {}", answer.text());
         }
-        let all = before + workload().len() as u64;
+        let all = before + requests.len() as u64;
         wait_for("the stats of the workload", Duration::from_secs(10), || {
             Ok((self.recorded()? == all).then_some(()))
         })
@@ -98,6 +100,12 @@ impl Observed {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Round {
+    First,
+    Second,
+}
+
 struct Request {
     path: &'static str,
     headers: &'static [(&'static str, &'static str)],
@@ -106,9 +114,14 @@ struct Request {
 }
 
 /// In order: limits count.
-fn workload() -> Vec<Request> {
+fn workload(round: Round) -> Vec<Request> {
+    let limited: &[_] = match round {
+        Round::First => &[("x-consumer", "ci")],
+        Round::Second => &[("x-consumer", "nightly")],
+    };
+    // No answer of the first round is one for the second.
     let chat = |model: &str, text: &str, stream: bool| {
-        let messages = json!([{"role": "user", "content": text}]);
+        let messages = json!([{"role": "user", "content": format!("{text} {round:?}")}]);
         Some(json!({"model": model, "stream": stream, "messages": messages}).to_string())
     };
     let request = |headers, body, status| Request { path: CHAT, headers, body, status };
@@ -120,14 +133,16 @@ fn workload() -> Vec<Request> {
         request(&[("x-sim", "cached=3")], chat("sim-model", "a b c d e", false), 200),
         request(&[("x-sim", "usage=none")], chat("sim-small", "no usage", false), 200),
         request(&[("x-sim", "end-early=3")], chat("sim-model", "one two three four", true), 200),
+        request(&[], chat("sim-model", "question 1", false), 200),
+        request(&[("cache-control", "no-store")], chat("sim-model", "question 1", false), 200),
         request(&[("x-sim", "status=500")], chat("sim-model", "fails", false), 502),
         request(&[], chat(MARKUP, "looks like markup", false), 200),
         request(&[], chat("steady", "the first provider is gone", false), 200),
         request(&[], chat("no-such-model", "hello", false), 404),
         request(&[], Some("{".into()), 400),
         request(&[("x-consumer", "web-app")], chat("sim-model", "who pays", false), 200),
-        request(&[("x-consumer", "ci")], chat("sim-model", "once", false), 200),
-        request(&[("x-consumer", "ci")], chat("sim-model", "twice", false), 429),
+        request(limited, chat("sim-model", "once", false), 200),
+        request(limited, chat("sim-model", "twice", false), 429),
         Request { path: "/v1/models", headers: &[], body: None, status: 200 },
     ]);
     let embedding = json!({"model": "sim-embedding", "input": "some text"}).to_string();
@@ -149,9 +164,10 @@ fn configuration() -> Value {
             {"provider": "local", "model": "sim-model", "priority": 1},
         ]},
         "consumer_header": "x-consumer",
-        "consumers": [{"name": "web-app"}, {"name": "ci"}],
+        "consumers": [{"name": "web-app"}, {"name": "ci"}, {"name": "nightly"}],
+        "cache": {"ttl": "5m", "scope": "global"},
         "limits": [
-            {"name": "one-each", "key": ["consumer"], "consumers": ["ci"], "requests": 1, "window": "1h"},
+            {"name": "one-each", "key": ["consumer"], "consumers": ["ci", "nightly"], "requests": 1, "window": "1h"},
             {"name": "watched", "key": [], "tokens": 20, "window": "1h", "mode": "shadow"},
         ],
     })

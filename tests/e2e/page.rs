@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use harness::tools::debian;
 use harness::{http, shell, target_dir};
 
-use crate::observed::{MARKUP, Observed};
+use crate::observed::{MARKUP, Observed, Round};
 
 #[test]
 fn the_page_shows_what_the_stats_say() {
@@ -16,7 +16,7 @@ fn the_page_shows_what_the_stats_say() {
     assert_eq!(empty.text("requests-value"), "0 0/s");
     assert!(empty.text("note").starts_with("No requests yet"), "{}", empty.text("note"));
 
-    observed.work();
+    observed.work(Round::First);
     let page = Page::open(&observed, "").unwrap();
     assert_eq!(page.text("live"), "live");
     assert_eq!(page.text("note"), "", "the page has something to complain about");
@@ -54,6 +54,16 @@ fn the_page_shows_what_the_stats_say() {
     assert_eq!(provider[7], count("llm_streams_cut_total", &["provider=local"]));
     assert_eq!(provider[7], "1");
 
+    let lookups: u64 = ["hit", "miss", "joined"]
+        .iter()
+        .map(|r| observed.sum("llm_cache_total", &[&format!("result={r}")]))
+        .sum();
+    assert_eq!(page.text("hits-sub"), format!("1 of {lookups} lookups"));
+    let cache = page.text("cache");
+    for part in ["hit 1", "bypass 1", "no store 1"] {
+        assert!(cache.contains(part), "{part}: {cache}");
+    }
+
     let kinds: Vec<_> = observed.stats();
     let kinds = kinds.iter().filter_map(|(name, value)| {
         Some((name.strip_prefix("llm_errors_total.kind=")?.replace('_', " "), *value))
@@ -74,7 +84,7 @@ fn the_page_shows_what_the_stats_say() {
 #[test]
 fn percentiles_are_those_of_envoy() {
     let observed = Observed::start();
-    observed.work();
+    observed.work(Round::First);
     let page = Page::open(&observed, "").unwrap();
     let row = page.row("models", "sim-model · local").unwrap();
     let labels = "provider=local;model=sim-model";
