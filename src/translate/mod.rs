@@ -22,6 +22,7 @@ mod gpt;
 mod media;
 mod openai_to_anthropic;
 mod openai_to_gemini;
+mod openai_to_ollama;
 mod path;
 mod schema;
 
@@ -165,6 +166,7 @@ pairs! {
     OpenAiToAnthropic = openai_to_anthropic, Chat, EventStream;
     AnthropicToOpenAi = anthropic_to_openai, Messages, EventStream;
     OpenAiToGemini = openai_to_gemini, Chat, EventStream;
+    OpenAiToOllama = openai_to_ollama, Chat, JsonLines;
 }
 
 /// One call at one provider.

@@ -28,7 +28,7 @@ macro_rules! object {
             }
 
             #[allow(unused_variables, reason = "an object may have no field")]
-            fn write_members(&self, members: &mut $crate::protocol::wire::Members<'_>) {
+            pub(crate) fn write_members(&self, members: &mut $crate::protocol::wire::Members<'_>) {
                 $(members.put($crate::protocol::wire::object!(@key $field $($key)?), &self.$field);)*
                 members.rest(&self.rest);
             }

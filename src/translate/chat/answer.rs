@@ -57,9 +57,11 @@ impl<'a> Reply<'a> {
     }
 
     fn choice(self, index: u64) -> Choice<'a> {
+        // Beside calls OpenAI says null, not nothing.
+        let says = |text: &Cow<'_, str>| !text.is_empty() || self.tool_calls.is_empty();
         let message = Answer {
             role: Some("assistant".into()),
-            content: Nullable(self.text),
+            content: Nullable(self.text.filter(says)),
             refusal: Nullable(self.refusal),
             reasoning_content: self.reasoning,
             thinking_blocks: not_empty(self.thinking_blocks),

@@ -17,6 +17,10 @@ pub(in crate::translate) enum Choice<'a> {
     Function(Cow<'a, str>),
 }
 
+/// What `reasoning_effort` may be.
+pub(in crate::translate) const EFFORTS: &str =
+    "it must be one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'";
+
 /// Refuses what no other provider has a word for, and whose absence would change the answer's
 /// meaning.
 pub(in crate::translate) fn refuse_common(

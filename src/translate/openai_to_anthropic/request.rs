@@ -161,7 +161,7 @@ fn think<'a>(
         "xhigh" if claude.xhigh => Some("xhigh"),
         "xhigh" => Some("high"),
         "max" => Some("max"),
-        _ => return Err(invalid("reasoning_effort", EFFORTS)),
+        _ => return Err(invalid("reasoning_effort", chat::EFFORTS)),
     };
     if claude.adaptive {
         let off = effort.is_none() && !claude.always_thinks;
@@ -244,5 +244,3 @@ fn budget(effort: &str) -> u64 {
 const MIN_BUDGET: u64 = 1_024;
 const JSON_ONLY: &str =
     "Answer with one JSON object and nothing else: no words around it, no code fence.";
-const EFFORTS: &str =
-    "it must be one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'";

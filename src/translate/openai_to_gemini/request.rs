@@ -145,7 +145,7 @@ fn think<'a>(
         "none" | "minimal" | "low" => ("LOW", 1_024),
         "medium" => ("MEDIUM", 8_192),
         "high" | "xhigh" | "max" => ("HIGH", 24_576),
-        _ => return Err(invalid("reasoning_effort", EFFORTS)),
+        _ => return Err(invalid("reasoning_effort", chat::EFFORTS)),
     };
     warnings.add_if(!thinks, "reasoning_effort");
     Ok(match &*effort {
@@ -190,8 +190,6 @@ fn version(model: &str) -> (u8, u8) {
 }
 
 const JSON: &str = "application/json";
-const EFFORTS: &str =
-    "it must be one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'";
 
 #[cfg(test)]
 mod tests {
