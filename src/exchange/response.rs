@@ -3,9 +3,9 @@
 use super::answer::PROVIDER_REQUEST_ID;
 use super::{Routed, Service, State, caching, failure, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
-use crate::protocol::Operation;
-use crate::protocol::stream::{End, Relay, Relayed};
+use crate::protocol::stream::{End, Phase, Relay, Relayed};
 use crate::protocol::usage::{Meter, Quality, Usage};
+use crate::protocol::{Dialect, Operation};
 
 /// An answer on its way.
 pub struct Relaying {
@@ -124,6 +124,21 @@ impl Relaying {
         })
     }
 
+    /// How it ended, now that the exchange is over: Envoy tells no filter when a provider resets.
+    pub(super) fn ended(&self, host: &impl Host) -> Ending {
+        let finished = match &self.reader {
+            Reader::Stream(relay) => relay.phase() == Phase::Finished,
+            Reader::Json(_) | Reader::Opaque => false,
+        };
+        if self.ending != Ending::Open || finished {
+            return self.ending;
+        }
+        let details = host.property(&["response", "code_details"]).unwrap_or_default();
+        let reset = details.starts_with(b"upstream_") && details != b"via_upstream";
+        let timeout = details.windows(TIMEOUT.len()).any(|window| window == TIMEOUT);
+        if reset || timeout { Ending::Cut } else { Ending::Open }
+    }
+
     pub(super) fn is_stream(&self) -> bool {
         matches!(self.reader, Reader::Stream(_))
     }
@@ -180,11 +195,12 @@ impl Reader {
             return Self::Opaque;
         }
         let kind = headers.get("content-type").unwrap_or_default();
-        if STREAMS.iter().any(|stream| is_type(kind, stream)) {
-            return match Relay::new(operation, routed.asked_for_usage) {
-                Some(relay) => Self::Stream(Box::new(relay)),
-                None => Self::Opaque,
-            };
+        let is_lines = LINES.iter().any(|lines| is_type(kind, lines));
+        if is_lines || is_type(kind, b"text/event-stream") {
+            // What is not framed as the protocol has it would only be garbled.
+            let as_expected = is_lines == (operation.dialect() == Dialect::Ollama);
+            let relay = Relay::new(operation, routed.asked_for_usage).filter(|_| as_expected);
+            return relay.map_or(Self::Opaque, |relay| Self::Stream(Box::new(relay)));
         }
         if operation == Operation::Other && !is_type(kind, b"application/json") {
             return Self::Opaque;
@@ -220,8 +236,8 @@ fn report(outcome: Result<(), crate::host::Status>, host: &impl Host) {
     }
 }
 
-const STREAMS: [&[u8]; 3] =
-    [b"text/event-stream", b"application/x-ndjson", b"application/stream+json"];
+const TIMEOUT: &[u8] = b"timeout";
+const LINES: [&[u8]; 2] = [b"application/x-ndjson", b"application/stream+json"];
 
 /// OpenAI's and most others', Anthropic's, AWS's and Azure's.
 const PROVIDER_REQUEST_IDS: [&str; 4] =

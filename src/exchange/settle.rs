@@ -91,10 +91,11 @@ impl Ended {
 
     fn relayed(relaying: Relaying, host: &impl Host) -> Self {
         let usage = relaying.usage();
-        let code = match relaying.ending {
+        let code = match relaying.ended(host) {
             Ending::Open | Ending::Complete => None,
             Ending::Failed => Some(FAILED),
-            Ending::Cut => Some(CUT),
+            Ending::Cut if relaying.is_stream() => Some(STREAM_CUT),
+            Ending::Cut => Some(ANSWER_CUT),
         };
         let first_token = relaying.first_token.filter(|_| relaying.is_stream());
         let status = relaying.status;
@@ -130,7 +131,7 @@ fn count(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
             metrics.failover(host, &from.target, &to.target);
         }
     }
-    if ended.error.as_ref().is_some_and(|problem| problem.code == CUT) {
+    if ended.error.as_ref().is_some_and(|problem| problem.code == STREAM_CUT) {
         metrics.stream_cut(host, target);
     }
     let Some((usage, quality)) = &ended.usage else { return };
@@ -249,4 +250,5 @@ const NANOS_A_MICRO: u64 = 1000;
 
 /// The codes of errors that came after the answer had begun.
 const FAILED: &str = "provider_error";
-const CUT: &str = "stream_cut";
+const STREAM_CUT: &str = "stream_cut";
+const ANSWER_CUT: &str = "answer_cut";
