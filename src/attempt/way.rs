@@ -28,6 +28,7 @@ impl Way {
             (Api::OpenAi, Messages) => Self::Translated(Pair::AnthropicToOpenAi),
             (Api::Anthropic, Messages) => Self::AsItIs,
             (Api::Anthropic, Chat) => Self::Translated(Pair::OpenAiToAnthropic),
+            (Api::Cohere, Chat) => Self::Translated(Pair::OpenAiToCohere),
             (Api::Gemini, Chat) => Self::Translated(Pair::OpenAiToGemini),
             (Api::Ollama, Chat) => Self::Translated(Pair::OpenAiToOllama),
             (Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,

@@ -1,6 +1,7 @@
 //! Wire formats of the clients and the providers. Pure: bytes in, values out.
 
 pub mod anthropic;
+pub mod cohere;
 pub mod edit;
 pub mod failure;
 pub mod gemini;

@@ -21,6 +21,7 @@ mod fields;
 mod gpt;
 mod media;
 mod openai_to_anthropic;
+mod openai_to_cohere;
 mod openai_to_gemini;
 mod openai_to_ollama;
 mod path;
@@ -167,6 +168,7 @@ pairs! {
     AnthropicToOpenAi = anthropic_to_openai, Messages, EventStream;
     OpenAiToGemini = openai_to_gemini, Chat, EventStream;
     OpenAiToOllama = openai_to_ollama, Chat, JsonLines;
+    OpenAiToCohere = openai_to_cohere, Chat, EventStream;
 }
 
 /// One call at one provider.
