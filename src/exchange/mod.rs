@@ -166,9 +166,16 @@ impl State {
     #[must_use]
     pub fn step(self, service: &Service, event: Event, host: &impl Host) -> (Self, Flow) {
         // What needs no time of ours is not timed.
-        if let Self::Passing = self {
-            return (self, Flow::Continue);
+        match (self, event) {
+            (Self::Passing, _) => (Self::Passing, Flow::Continue),
+            (Self::Reading(reading), Event::RequestBody { size, end: false }) => {
+                request::more(reading, service, size, host)
+            }
+            (state, event) => state.timed(service, event, host),
         }
+    }
+
+    fn timed(self, service: &Service, event: Event, host: &impl Host) -> (Self, Flow) {
         let began = host.now();
         if event == Event::Log {
             settle::settle(self, service, began, host);
@@ -196,9 +203,6 @@ impl State {
         match (self, event) {
             (Self::Start, Event::RequestHeaders { end }) => {
                 request::headers(service, end, now, host)
-            }
-            (Self::Reading(reading), Event::RequestBody { size, end: false }) => {
-                request::more(reading, service, size, host)
             }
             (
                 Self::Reading(reading),
