@@ -155,7 +155,7 @@ fn configuration() -> Value {
     json!({
         "providers": {
             "local": {"models": [
-                {"name": "sim-model", "price": price}, "sim-small", "sim-embedding", MARKUP
+                {"name": "sim-model", "price": price}, "sim-small", "sim-embedding", "open-*", MARKUP
             ]},
             "gone": {"models": ["sim-large"]},
         },

@@ -16,6 +16,7 @@ use llm_gateway::metrics::table::METRICS;
 use serde_json::{Value, json};
 
 use crate::observed::{Observed, Round};
+use crate::support::CHAT;
 
 #[test]
 fn every_query_of_dashboard_and_rules_returns_data() {
@@ -255,6 +256,38 @@ fn escape(text: &str) -> String {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Envoy never forgets a stat.
+#[test]
+fn what_callers_name_adds_no_series() {
+    let observed = Observed::start();
+    let url = format!("{}{CHAT}", observed.envoy.url("gateway").unwrap());
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let ask = |n: u32| {
+        // Half of the models exist, by a wildcard; a quarter of the callers do not.
+        let model = if n.is_multiple_of(2) { format!("open-{n}") } else { format!("closed-{n}") };
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let mut request = agent.post(&url).header("authorization", format!("Bearer key-{n}"));
+        if n.is_multiple_of(4) {
+            request = request.header("x-consumer", format!("caller-{n}"));
+        }
+        let mut answer = request.send(body.to_string().as_bytes()).unwrap();
+        answer.body_mut().read_to_vec().unwrap();
+        answer.status().as_u16()
+    };
+    let statuses = |range: std::ops::Range<u32>| {
+        let mut counts = std::collections::BTreeMap::new();
+        range.for_each(|n| *counts.entry(ask(n)).or_insert(0) += 1);
+        counts
+    };
+    statuses(0..4);
+    let names = || observed.stats().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let before = names();
+    let counts = statuses(4..10_004);
+    assert_eq!(counts, [(200, 2500), (401, 2500), (404, 5000)].into());
+    assert_eq!(names(), before);
+}
 
 #[test]
 fn thresholds_are_cut_out_of_alerts() {
