@@ -97,14 +97,9 @@ pub(crate) fn model_server() -> ModelServer {
     ModelServer::start(Options::default()).unwrap()
 }
 
-/// The shipped bootstrap with the built filter in front of `model`. The page is left out: its admin
-/// cluster needs a port that is chosen before Envoy starts, and parallel tests would race for it.
+/// The shipped bootstrap with the built filter in front of `model`.
 pub(crate) fn shipped(model: SocketAddr) -> Bootstrap {
-    let mut shipped = Bootstrap::read(&root().join("envoy/envoy.yaml")).unwrap();
-    for (list, name) in [("listeners", "page"), ("clusters", "admin")] {
-        let list = shipped.0["static_resources"][list].as_array_mut().unwrap();
-        list.retain(|item| item["name"] != name);
-    }
+    let shipped = Bootstrap::read(&root().join("envoy/envoy.yaml")).unwrap();
     let shipped = shipped.any_ports().endpoint("local", model).unwrap();
     let models = |configuration: &mut Value| {
         configuration["providers"]["local"]["models"] = json!([MODEL, "sim-embedding"]);

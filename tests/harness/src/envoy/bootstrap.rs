@@ -3,7 +3,9 @@
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -234,12 +236,20 @@ fn each_object(
     }
 }
 
-/// A port that nobody listens on; 0 if the system has none to give.
+/// A port that nobody listens on, and that nobody gets who asks the system for any: it lies below
+/// those that Linux gives. Neither does another call of this process get it. 0 if there is none.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener.and_then(|listener| listener.local_addr()).map_or(0, |address| address.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(61);
+    let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let ports = candidates.map(|n| start.wrapping_add(n) % PORTS.len() as u32);
+    let ports = ports.filter_map(|n| u16::try_from(u32::from(PORTS.start) + n).ok());
+    let mut tried = ports.take(PORTS.len());
+    tried.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap_or(0)
 }
 
+/// Above the usual ports of services, below `net.ipv4.ip_local_port_range`.
+const PORTS: Range<u16> = 20_000..32_000;
 const ADMIN: &str = "admin";
 const MODULE: &str = "llm_gateway.wasm";
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
