@@ -110,13 +110,17 @@ impl Exchange {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    /// Reads until the answer holds `text`; when that was.
-    pub fn wait_for(&mut self, text: &str) -> Result<Instant> {
-        let is_there = |raw: &[u8]| raw.windows(text.len()).any(|part| part == text.as_bytes());
-        while !is_there(&self.raw) {
-            ensure!(self.read()?, "the answer ended without {text:?}: {}", self.text());
+    /// Reads until the answer holds `text`.
+    pub fn wait_for(&mut self, text: &str) -> Result<()> {
+        self.wait_until(|answer| answer.contains(text)).with_context(|| format!("no {text:?}"))
+    }
+
+    /// Reads until the answer, head and framing included, is as it shall be.
+    pub fn wait_until(&mut self, is_it: impl Fn(&str) -> bool) -> Result<()> {
+        while !is_it(&self.text()) {
+            ensure!(self.read()?, "the answer ended: {}", self.text());
         }
-        self.reads.last().map(|(at, _)| *at).context("nothing was read")
+        Ok(())
     }
 
     /// Reads until the answer is complete, the connection ends, or nothing comes for as long as
