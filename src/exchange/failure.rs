@@ -92,6 +92,13 @@ pub(super) fn unread(call: Call, host: &impl Host) -> (State, Flow) {
     }
 }
 
+/// A stream that ends with its headers. There is no body that an error could be appended to, and a
+/// caller would take nothing at all for an answer.
+pub(super) fn silent(routed: Routed, headers: &Pairs, host: &impl Host) -> (State, Flow) {
+    let error = Error::new(Kind::Provider, "The provider's stream ended before it began.");
+    replace(routed, error.status(), &error, provider_id(headers), host)
+}
+
 /// The request could not be sent on.
 pub(super) fn lost(routed: Routed, host: &impl Host) -> (State, Flow) {
     let error = Error::new(Kind::ServiceUnavailable, "The request could not be sent on.");

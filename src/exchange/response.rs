@@ -50,15 +50,17 @@ pub(super) fn headers(
     if status >= 400 {
         return failure::headers(routed, service, status, &headers, end, host);
     }
-    caching::head(&mut routed, status, &headers, service, now, host);
     let reader = Reader::new(&routed, &headers);
+    if end && matches!(reader, Reader::Stream(_)) {
+        return failure::silent(routed, &headers, host);
+    }
+    caching::head(&mut routed, status, &headers, service, now, host);
     if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), host);
     }
     let ending = Ending::Open;
     let mut relaying = Relaying { routed, status, reader, first_token: None, ending };
     if end {
-        // There is no body to append an error to.
         relaying.finish();
         caching::finish(&mut relaying, service, now, host);
     }

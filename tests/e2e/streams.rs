@@ -193,7 +193,9 @@ fn a_stream_that_ends_early_ends_with_an_error() {
     let gateway = Gateway::start();
     let mut cut = 0.0;
     for path in STREAMING {
-        for controls in ["end-early=3", "end-early=3; split=1", "end-early=0"] {
+        let silent = gateway.told("end-early=0", path, &streamed(call(path, "a")));
+        assert_eq!(silent.status, 502, "{path}");
+        for controls in ["end-early=1", "end-early=3", "end-early=3; split=1"] {
             let answer = gateway.told(controls, path, &streamed(call(path, "a b c d e")));
             assert!(
                 answer.complete && tells_an_error(path, &answer),
