@@ -47,5 +47,6 @@ pub const OLLAMA: &str = "0.13.1";
 pub const OLLAMA_MODEL: &str = "llama3.2:1b";
 
 /// The official clients that the end-to-end tests run.
-pub const PYTHON_SDKS: &[&str] = &["openai==2.54.0", "anthropic==2.12.0", "ollama==0.6.3"];
+pub const PYTHON_SDKS: &[&str] =
+    &["openai==2.54.0", "anthropic==2.12.0", "ollama==0.6.3", "h2==4.3.0"];
 pub const NODE_SDKS: &[&str] = &["openai@6.49.0", "@anthropic-ai/sdk@1.12.0"];
