@@ -1,5 +1,6 @@
 //! The recipes in `envoy/`: each loads as it is shipped, and does what its first lines say.
 
+mod ecds;
 mod local;
 mod providers;
 mod shipped;
@@ -10,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use harness::envoy::{Bootstrap, Envoy};
-use harness::model_server::{ModelServer, Options};
 use harness::{http, root, target_dir, wasm};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-const CHAT: &str = "/v1/chat/completions";
+use crate::support::{self, CHAT, model_server};
 
 /// A file in `envoy/` as text, so that a test can put its own paths in.
 fn text(name: &str) -> String {
@@ -26,12 +26,10 @@ fn recipe(text: &str) -> Bootstrap {
     Bootstrap::parse(text).unwrap().any_ports().module(wasm::module().unwrap())
 }
 
-fn model_server() -> ModelServer {
-    ModelServer::start(Options::default()).unwrap()
-}
-
 fn chat(model: &str, text: &str) -> Value {
-    json!({"model": model, "messages": [{"role": "user", "content": text}]})
+    let mut request = support::chat(text);
+    request["model"] = model.into();
+    request
 }
 
 fn post(envoy: &Envoy, path: &str, headers: &[(&str, &str)], body: &Value) -> http::Answer {
