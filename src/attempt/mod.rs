@@ -21,7 +21,7 @@ use crate::translate::Call;
 pub mod original;
 mod request;
 mod response;
-mod way;
+pub mod way;
 
 use response::Answering;
 

@@ -6,7 +6,7 @@ use crate::translate::Pair;
 
 /// How a call reaches a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub enum Way {
     /// In the client's own words.
     AsItIs,
     Translated(Pair),
@@ -15,7 +15,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn of(operation: Operation, api: Api) -> Self {
+    pub fn of(operation: Operation, api: Api) -> Self {
         use Operation::{
             Chat, Completion, Embedding, Messages, Models, OllamaChat, OllamaEmbed, OllamaGenerate,
             Other, Responses,

@@ -36,7 +36,10 @@ pub fn run(args: &Args) -> Result<()> {
         tests("unit tests", &mut cargo(&["test", "--package", "llm-gateway", "--no-fail-fast"]))?;
     let mut harness = cargo(&["test", "--package", "llm-gateway-harness", "--no-fail-fast"]);
     if args.unit {
-        total += tests("harness", harness.args(["--lib", "--bins", "--test", "repository"]))?;
+        total += tests(
+            "harness",
+            harness.args(["--lib", "--bins", "--test", "readme", "--test", "repository"]),
+        )?;
     } else {
         total += built()?;
         total += tests("harness and end to end", &mut harness)?;

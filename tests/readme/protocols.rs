@@ -1,0 +1,116 @@
+//! What clients can call, what each provider does with it, and what translations lose.
+
+use llm_gateway::attempt::way::Way;
+use llm_gateway::config::{Api, Provider};
+use llm_gateway::protocol::{Dialect, Endpoint, Operation};
+use llm_gateway::translate::Pair;
+
+use crate::markdown::{columns, compare, plain, read, root, section, table, tables};
+
+#[test]
+fn calls_are_read_as_the_protocol_that_the_readme_says() {
+    let rows = table("## Protocols", "call");
+    let mut operations = Vec::new();
+    for row in &rows {
+        let (method, path) = plain(&row[0]).split_once(' ').unwrap();
+        let Endpoint::Call(operation) = Endpoint::of(method.as_bytes(), path.as_bytes()) else {
+            panic!("{path} is no call")
+        };
+        let dialect = match operation.dialect() {
+            Dialect::OpenAi => "OpenAI",
+            Dialect::Anthropic => "Anthropic",
+            Dialect::Ollama => "Ollama",
+        };
+        assert_eq!(row[1], dialect, "{path}");
+        operations.push(operation);
+    }
+    assert_eq!(operations, CALLS.map(|(operation, _)| operation));
+}
+
+#[test]
+fn providers_take_calls_as_the_readme_says() {
+    let (head, rows) = tables("## Protocols", "client \\ `api`");
+    let apis: Vec<_> = supported().collect();
+    let names: Vec<_> = head.iter().skip(1).map(|name| plain(name).to_owned()).collect();
+    assert_eq!(names, apis.iter().map(|api| api.name()).collect::<Vec<_>>());
+    let expected: Vec<_> = CALLS
+        .iter()
+        .map(|(operation, name)| {
+            let cell = |api: &Api| match Way::of(*operation, *api) {
+                Way::AsItIs => "as it is",
+                Way::Translated(_) => "translated",
+                Way::Unknown => "400",
+            };
+            let cells = apis.iter().map(|api| cell(api).to_owned());
+            [(*name).to_owned()].into_iter().chain(cells).collect()
+        })
+        .collect();
+    compare("protocols", &rows, &expected);
+}
+
+#[test]
+fn what_is_not_supported_is_said() {
+    let text = section("## Protocols");
+    for (name, _) in Api::NAMES.iter().filter(|(_, api)| !is_supported(*api)) {
+        let line = text.lines().find(|line| line.contains("not supported yet"));
+        assert!(line.is_some_and(|line| line.contains(&format!("`{name}`"))), "{name}");
+    }
+    let any = Api::NAMES.iter().any(|(_, api)| !is_supported(*api));
+    assert_eq!(text.contains("not supported yet"), any);
+}
+
+#[test]
+fn translations_lose_what_their_documentation_says() {
+    let rows = table("## Translation", "from, to");
+    let reached = |pair: &Pair| {
+        let ways = supported().flat_map(|api| CALLS.map(|(operation, _)| Way::of(operation, api)));
+        ways.into_iter().any(|way| way == Way::Translated(*pair))
+    };
+    let row = |pair: &Pair| {
+        let name = pair.name();
+        vec![
+            format!("`{name}`"),
+            paragraph(name, "Refused: "),
+            paragraph(name, "Left out with a warning: "),
+        ]
+    };
+    let expected: Vec<_> = Pair::ALL.iter().filter(|pair| reached(pair)).map(row).collect();
+    compare("translations", &columns(&rows, &[0, 1, 2]), &expected);
+}
+
+/// A paragraph of a pair's documentation, on one line and without its first words.
+fn paragraph(pair: &str, begin: &str) -> String {
+    let folder = format!("src/translate/{pair}/mod.rs");
+    let file = match root().join(&folder).exists() {
+        true => folder,
+        false => format!("src/translate/{pair}.rs"),
+    };
+    let text = read(&file);
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let text = lines.map(|line| if line.is_empty() { "\n" } else { line }).collect::<Vec<_>>();
+    let text = text.join(" ");
+    let found = text.split('\n').find_map(|paragraph| paragraph.trim().strip_prefix(begin));
+    found.unwrap_or("nothing.").to_owned()
+}
+
+fn supported() -> impl Iterator<Item = Api> {
+    Api::NAMES.into_iter().map(|(_, api)| api).filter(|api| is_supported(*api))
+}
+
+fn is_supported(api: Api) -> bool {
+    let config = format!(r#"{{"provider": "a", "api": "{}"}}"#, api.name());
+    let read = Provider::from_bytes(config.as_bytes(), &|_| None);
+    let refused = |line: String| line.contains("not yet supported");
+    read.err().is_none_or(|why| !why.iter().any(|mistake| refused(mistake.to_string())))
+}
+
+const CALLS: [(Operation, &str); 8] = [
+    (Operation::Chat, "OpenAI chat completions"),
+    (Operation::Completion, "OpenAI completions"),
+    (Operation::Embedding, "OpenAI embeddings"),
+    (Operation::Responses, "OpenAI responses"),
+    (Operation::Messages, "Anthropic messages"),
+    (Operation::OllamaChat, "Ollama chat"),
+    (Operation::OllamaGenerate, "Ollama generate"),
+    (Operation::OllamaEmbed, "Ollama embed"),
+];
