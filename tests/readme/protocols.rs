@@ -31,20 +31,19 @@ fn calls_are_read_as_the_protocol_that_the_readme_says() {
 fn providers_take_calls_as_the_readme_says() {
     let (head, rows) = tables("## Protocols", "client \\ `api`");
     let apis: Vec<_> = supported().collect();
-    let names: Vec<_> = head.iter().skip(1).map(|name| plain(name).to_owned()).collect();
-    assert_eq!(names, apis.iter().map(|api| api.name()).collect::<Vec<_>>());
-    let expected: Vec<_> = CALLS
-        .iter()
-        .map(|(operation, name)| {
-            let cell = |api: &Api| match Way::of(*operation, *api) {
-                Way::AsItIs => "as it is",
-                Way::Translated(_) => "translated",
-                Way::Unknown => "400",
-            };
-            let cells = apis.iter().map(|api| cell(api).to_owned());
-            [(*name).to_owned()].into_iter().chain(cells).collect()
-        })
-        .collect();
+    let names = apis.iter().map(|api| format!("`{}`", api.name()));
+    let first = [head[0].clone()].into_iter().chain(names).collect();
+    let rows: Vec<_> = [head].into_iter().chain(rows).collect();
+    let expected = CALLS.iter().map(|(operation, name)| {
+        let cell = |api: &Api| match Way::of(*operation, *api) {
+            Way::AsItIs => "as it is",
+            Way::Translated(_) => "translated",
+            Way::Unknown => "400",
+        };
+        let cells = apis.iter().map(|api| cell(api).to_owned());
+        [(*name).to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
+    });
+    let expected: Vec<_> = [first].into_iter().chain(expected).collect();
     compare("protocols", &rows, &expected);
 }
 
