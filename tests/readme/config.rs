@@ -173,7 +173,7 @@ fn expected_at(place: &Place, config: &Value, check: Check<'_>) -> String {
     let mistakes = check(&changed);
     let of_place = mistakes.iter().filter_map(|line| line.strip_prefix(&path));
     // What is said of the place itself comes before what is said of the value.
-    let expected = of_place.filter_map(|text| text.split_once(", expected ")).last();
+    let expected = of_place.filter_map(|text| text.split_once(", expected ")).next_back();
     let (_, expected) = expected.unwrap_or_else(|| panic!("{path} is not checked: {mistakes:?}"));
     // The example is for who is wrong.
     expected.split(", like \"").next().unwrap_or_default().to_owned()

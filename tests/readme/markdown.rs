@@ -71,11 +71,10 @@ pub(crate) fn plain(cell: &str) -> &str {
 /// Fails with all of what should stand in a table if anything differs.
 pub(crate) fn compare(what: &str, found: &[Vec<String>], expected: &[Vec<String>]) {
     let line = |row: &Vec<String>| format!("| {} |", row.join(" | "));
-    for row in found.iter().filter(|row| !expected.contains(row)) {
-        println!("{what}: not so: {}", line(row));
-    }
-    for row in expected.iter().filter(|row| !found.contains(row)) {
-        println!("{what}: missing: {}", line(row));
-    }
-    assert!(found == expected, "{what}: see above, or the order");
+    let gone = found.iter().filter(|row| !expected.contains(row));
+    let gone = gone.map(|row| format!("{what}: not so: {}", line(row)));
+    let missing = expected.iter().filter(|row| !found.contains(row));
+    let missing = missing.map(|row| format!("{what}: missing: {}", line(row)));
+    let all: Vec<_> = gone.chain(missing).collect();
+    assert!(found == expected, "{what} differ, if only in their order:\n{}", all.join("\n"));
 }

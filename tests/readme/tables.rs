@@ -118,7 +118,7 @@ fn sizes_are_what_the_code_says() {
     let limits = u64::from(DEFAULT_SLOTS.get()) * (slot + 17 + 130) / 1_000_000;
     let entries = value(&constant("src/config/cache.rs", "DEFAULT_ENTRIES"));
     let bytes = value(&constant("src/config/cache.rs", "DEFAULT_ENTRY_BYTES"));
-    let cache = entries * (bytes + OVERHEAD_BYTES) >> 20;
+    let cache = (entries * (bytes + OVERHEAD_BYTES)) >> 20;
     let flights = value(&constant("src/cache/mod.rs", "FLIGHTS"));
     for says in [
         format!("({slot} + 17 + some 130): {limits} MB by default"),
