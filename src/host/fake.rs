@@ -270,6 +270,12 @@ impl Fake {
         self.process.keys()
     }
 
+    /// Bytes of all keys and values in shared data.
+    pub fn shared_bytes(&self) -> usize {
+        let load = |key: &Vec<u8>| self.process.load(key).map_or(0, |(value, _)| value.len());
+        self.shared_keys().iter().map(|key| key.len() + load(key)).sum()
+    }
+
     /// How often this worker made the call.
     pub fn calls(&self, call: Call) -> u64 {
         self.calls.borrow().get(&call).copied().unwrap_or(0)
