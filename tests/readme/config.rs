@@ -3,7 +3,7 @@
 //! Nothing is repeated here: `null` in the place of a value makes the validation say what belongs
 //! there, an unknown key which keys there are, a list that is too long how long it may be.
 
-use llm_gateway::config::{Gateway, Mistakes, Provider};
+use llm_gateway::config::{Api, Gateway, Mistakes, Provider};
 use serde_json::{Map, Value, json};
 
 use crate::markdown::{compare, plain, table};
@@ -33,6 +33,24 @@ fn the_providers_defaults_are_as_the_readme_says() {
         let read = Provider::from_bytes(config.to_string().as_bytes(), &environment);
         read.map(|provider| format!("{provider:?}")).map_err(|mistakes| lines(&mistakes))
     });
+}
+
+#[test]
+fn base_paths_are_as_the_readme_says() {
+    let rows = table("### `root_id: provider`", "with `api`");
+    let expected: Vec<_> = Api::NAMES
+        .into_iter()
+        .filter_map(|(name, _)| {
+            let config = json!({"provider": "a", "api": name}).to_string();
+            let provider = Provider::from_bytes(config.as_bytes(), &environment).ok()?;
+            let path = match &*provider.base_path {
+                "" => "none".to_owned(),
+                path => format!("`{path}`"),
+            };
+            Some(vec![format!("`{name}`"), path])
+        })
+        .collect();
+    compare("base paths", &rows, &expected);
 }
 
 #[test]
