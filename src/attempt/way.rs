@@ -29,6 +29,7 @@ impl Way {
             (Api::Anthropic, Messages) => Self::AsItIs,
             (Api::Anthropic, Chat) => Self::Translated(Pair::OpenAiToAnthropic),
             (Api::Cohere, Chat) => Self::Translated(Pair::OpenAiToCohere),
+            (Api::Bedrock, Chat) => Self::Translated(Pair::OpenAiToBedrock),
             (Api::Gemini, Chat) => Self::Translated(Pair::OpenAiToGemini),
             (Api::Ollama, Chat) => Self::Translated(Pair::OpenAiToOllama),
             (Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,

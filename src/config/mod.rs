@@ -31,7 +31,7 @@ pub use provider::{Api, Credential, Provider};
 pub use wire::{MAX_BYTES, MAX_DEPTH};
 
 /// Parts that are understood and checked, and then refused, because nothing acts upon them so far.
-const NOT_YET: &[&str] = &["api: azure_openai", "api: bedrock"];
+const NOT_YET: &[&str] = &["api: azure_openai"];
 
 #[cfg(test)]
 mod tests;

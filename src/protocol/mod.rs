@@ -1,8 +1,10 @@
 //! Wire formats of the clients and the providers. Pure: bytes in, values out.
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod cohere;
 pub mod edit;
+pub mod eventstream;
 pub mod failure;
 pub mod gemini;
 mod json;

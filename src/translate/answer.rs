@@ -3,6 +3,7 @@
 use super::{Asked, Context, Pair, Stream, failure};
 use crate::error::Error;
 use crate::protocol::Operation;
+use crate::protocol::eventstream::{self, Fault};
 use crate::protocol::sse::{self, Decoder, Format, Frame};
 use crate::protocol::stream::error_event;
 
@@ -95,24 +96,42 @@ impl Answer {
     }
 }
 
+/// How a provider cuts its streams into events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Server-sent events.
+    EventStream,
+    JsonLines,
+    /// AWS's binary messages.
+    Aws,
+}
+
 /// A stream, cut into events and translated one by one.
 pub(super) struct Streamed {
     operation: Operation,
     request_id: String,
-    format: Format,
-    decoder: Decoder,
+    frames: Frames,
     stream: Stream,
     /// An error event has been written, and nothing follows it.
     failed: bool,
 }
 
+enum Frames {
+    Text(Format, Decoder),
+    Aws(eventstream::Decoder),
+}
+
 impl Streamed {
     pub(super) fn new(pair: Pair, context: &Context, asked: &Asked) -> Self {
+        let text = |format| Frames::Text(format, Decoder::new(format));
         Self {
             operation: pair.operation(),
             request_id: context.request_id.clone(),
-            format: pair.format(),
-            decoder: Decoder::new(pair.format()),
+            frames: match pair.framing() {
+                Framing::EventStream => text(Format::EventStream),
+                Framing::JsonLines => text(Format::JsonLines),
+                Framing::Aws => Frames::Aws(eventstream::Decoder::default()),
+            },
             stream: pair.stream(context, asked),
             failed: false,
         }
@@ -120,17 +139,28 @@ impl Streamed {
 
     pub(super) fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut rest = bytes;
-        while !self.failed
-            && let Some(piece) = self.decoder.next(rest)
-        {
-            let done = match piece.frame {
-                Frame::Whole(frame) => event(&mut self.stream, self.format, frame, out),
-                Frame::Rest(_) => Ok(()),
-                Frame::Excess(_) => Err(failure::too_large()),
+        while !self.failed {
+            let done = match &mut self.frames {
+                Frames::Text(format, decoder) => {
+                    let Some(piece) = decoder.next(rest) else { return };
+                    rest = rest.get(piece.taken..).unwrap_or_default();
+                    match piece.frame {
+                        Frame::Whole(frame) => event(&mut self.stream, *format, frame, out),
+                        Frame::Rest(_) => Ok(()),
+                        Frame::Excess(_) => Err(failure::too_large()),
+                    }
+                }
+                Frames::Aws(decoder) => match decoder.next(&mut rest) {
+                    None => return,
+                    Some(Ok(message)) => {
+                        self.stream.event(message.name.as_bytes(), message.payload, out)
+                    }
+                    Some(Err(Fault::TooLarge)) => Err(failure::too_large()),
+                    Some(Err(_)) => Err(failure::garbled()),
+                },
             };
-            rest = rest.get(piece.taken..).unwrap_or_default();
             if let Err(error) = done {
-                self.fail(&error, out);
+                self.fail(&failure::not_understood(error), out);
             }
         }
     }
@@ -140,14 +170,16 @@ impl Streamed {
             return;
         }
         // A last event without its end is one if it can be understood; the terminal event decides.
-        if let Frame::Whole(frame) = self.decoder.finish() {
+        if let Frames::Text(format, decoder) = &mut self.frames
+            && let Frame::Whole(frame) = decoder.finish()
+        {
             let before = out.len();
-            if event(&mut self.stream, self.format, frame, out).is_err() {
+            if event(&mut self.stream, *format, frame, out).is_err() {
                 out.truncate(before);
             }
         }
         if let Err(error) = self.stream.end(out) {
-            self.fail(&error, out);
+            self.fail(&failure::not_understood(error), out);
         }
     }
 
@@ -163,15 +195,14 @@ fn event(
     frame: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let done = match format {
+    match format {
         Format::JsonLines if frame.trim_ascii().is_empty() => Ok(()),
         Format::JsonLines => stream.event(b"", frame, out),
         Format::EventStream => match sse::event(frame) {
             Some(event) => stream.event(event.name, &event.data, out),
             None => Ok(()),
         },
-    };
-    done.map_err(failure::not_understood)
+    }
 }
 
 fn is_success(status: u16) -> bool {

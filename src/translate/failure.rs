@@ -84,9 +84,13 @@ pub(super) fn refusal(kind: Kind, message: &str) -> Error {
 /// so they are not repeated; a refusal of the provider's own stays what it is.
 pub(super) fn not_understood(error: Error) -> Error {
     if error.code.is_some_and(|code| READING.contains(&code)) {
-        return Error::new(Kind::Provider, "The provider's answer could not be understood.");
+        return garbled();
     }
     error
+}
+
+pub(super) fn garbled() -> Error {
+    Error::new(Kind::Provider, NOT_UNDERSTOOD)
 }
 
 pub(super) fn too_large() -> Error {
@@ -113,6 +117,8 @@ const CODES: [&str; 6] = [
     "string_above_max_length",
     "unsupported_parameter",
 ];
+
+const NOT_UNDERSTOOD: &str = "The provider's answer could not be understood.";
 
 /// The codes of the reader's errors.
 const READING: [&str; 5] =

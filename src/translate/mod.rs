@@ -21,6 +21,7 @@ mod fields;
 mod gpt;
 mod media;
 mod openai_to_anthropic;
+mod openai_to_bedrock;
 mod openai_to_cohere;
 mod openai_to_gemini;
 mod openai_to_ollama;
@@ -29,11 +30,11 @@ mod schema;
 
 use std::borrow::Cow;
 
+use answer::Framing;
 pub use answer::{Answer, MAX_ANSWER, MAX_ERROR};
 
 use crate::error::Error;
 use crate::protocol::Operation;
-use crate::protocol::sse::Format;
 
 /// What a translation has to know beside the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub struct Asked {
 
 /// The pairs: the client's operation, and how the provider frames its streams.
 macro_rules! pairs {
-    ($($pair:ident = $module:ident, $operation:ident, $format:ident;)*) => {
+    ($($pair:ident = $module:ident, $operation:ident, $framing:ident;)*) => {
         /// A client's protocol and a provider's.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Pair {
@@ -125,9 +126,9 @@ macro_rules! pairs {
                 }
             }
 
-            fn format(self) -> Format {
+            fn framing(self) -> Framing {
                 match self {
-                    $(Self::$pair => Format::$format,)*
+                    $(Self::$pair => Framing::$framing,)*
                 }
             }
 
@@ -169,6 +170,7 @@ pairs! {
     OpenAiToGemini = openai_to_gemini, Chat, EventStream;
     OpenAiToOllama = openai_to_ollama, Chat, JsonLines;
     OpenAiToCohere = openai_to_cohere, Chat, EventStream;
+    OpenAiToBedrock = openai_to_bedrock, Chat, Aws;
 }
 
 /// One call at one provider.

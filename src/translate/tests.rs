@@ -183,7 +183,7 @@ fn an_answer_is_an_error_a_whole_one_or_a_stream() {
 
 #[test]
 fn a_stream_that_cannot_be_understood_ends_with_an_error_event() {
-    for pair in Pair::ALL.iter().copied().filter(|pair| pair.format() == Format::EventStream) {
+    for pair in Pair::ALL.iter().copied().filter(|pair| pair.framing() == Framing::EventStream) {
         let mut stream = Streamed::new(pair, &context(), &Asked::default());
         let mut out = Vec::new();
         stream.chunk(b"data: {\"type\":\n\ndata: x\n\n", &mut out);

@@ -4,4 +4,6 @@ mod answer;
 mod request;
 
 pub(super) use answer::{Chunks, Reply, function_call};
-pub(super) use request::{Choice, EFFORTS, arguments, choice, limit, refuse_common, stops, tools};
+pub(super) use request::{
+    Choice, EFFORTS, JSON_ONLY, arguments, choice, limit, refuse_common, stops, tools,
+};

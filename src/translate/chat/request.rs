@@ -21,6 +21,10 @@ pub(in crate::translate) enum Choice<'a> {
 pub(in crate::translate) const EFFORTS: &str =
     "it must be one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'";
 
+/// In place of `response_format` where a provider has no word for it.
+pub(in crate::translate) const JSON_ONLY: &str =
+    "Answer with one JSON object and nothing else: no words around it, no code fence.";
+
 /// Refuses what no other provider has a word for, and whose absence would change the answer's
 /// meaning.
 pub(in crate::translate) fn refuse_common(
