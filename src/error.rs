@@ -30,6 +30,7 @@ pub enum Kind {
     Provider,
     ServiceUnavailable,
     Timeout,
+    NotCached,
 }
 
 /// How one [`Kind`] looks from outside.
@@ -47,7 +48,7 @@ pub struct Row {
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::Authentication,
@@ -61,6 +62,7 @@ impl Kind {
         Self::Provider,
         Self::ServiceUnavailable,
         Self::Timeout,
+        Self::NotCached,
     ];
 
     #[rustfmt::skip]
@@ -79,6 +81,7 @@ impl Kind {
             Self::Provider              => (502, "server_error",          "provider_error",         "api_error",             "provider"),
             Self::ServiceUnavailable    => (503, "server_error",          "service_unavailable",    "overloaded_error",      "service_unavailable"),
             Self::Timeout               => (504, "server_error",          "timeout",                "timeout_error",         "timeout"),
+            Self::NotCached             => (504, "invalid_request_error", "not_cached",             "not_found_error",       "not_cached"),
         };
         Row { status, openai_type, code, anthropic_type, label }
     }

@@ -36,10 +36,11 @@ impl Capture {
         })
     }
 
-    /// The next bytes of the body. Beyond the limit nothing is kept, not even what was.
-    pub fn chunk(&mut self, chunk: &[u8]) {
+    /// The next bytes of the body; whether they still fit. Beyond the limit nothing is kept, not
+    /// even what was.
+    pub fn chunk(&mut self, chunk: &[u8]) -> bool {
         if self.outgrown {
-            return;
+            return false;
         }
         if chunk.len() > self.max.saturating_sub(self.body.len()) {
             self.outgrown = true;
@@ -47,6 +48,7 @@ impl Capture {
         } else {
             self.body.extend_from_slice(chunk);
         }
+        !self.outgrown
     }
 
     pub fn form(&self) -> Form {
@@ -89,7 +91,9 @@ mod tests {
 
     fn capture(chunks: &[&[u8]]) -> Capture {
         let mut capture = Capture::new(&policy(), 200, b"application/json", None).unwrap();
-        chunks.iter().for_each(|chunk| capture.chunk(chunk));
+        chunks.iter().for_each(|chunk| {
+            capture.chunk(chunk);
+        });
         capture
     }
 

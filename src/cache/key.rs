@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::canonical::{Canonical, Fault};
 use crate::host::Pairs;
+use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::Operation;
 
 /// In front of every key outside this process, with the version of what goes into the digest.
@@ -21,6 +22,8 @@ pub struct Key([u8; 32]);
 pub struct Subject<'a> {
     pub tenant: Tenant<'a>,
     pub operation: Operation,
+    /// Whose model it is: two providers may call different ones by the same name.
+    pub provider: &'a str,
     /// What the model of the body was resolved to; it stands for the body's `model`.
     pub model: &'a str,
     /// The query of the path, without its question mark.
@@ -36,9 +39,10 @@ pub enum Tenant<'a> {
     Global,
     /// One consumer of the configuration.
     Consumer(&'a str),
-    /// Callers with the same credential, where the gateway itself knows no consumers and passes
-    /// the caller's own key on.
-    Credential(&'a [u8]),
+    /// Callers with the same credentials, or all who have none, where the gateway itself knows no
+    /// consumer. They are picked out of the headers: all of them, since which one a provider looks
+    /// at is not known here.
+    Caller,
 }
 
 /// Why a request has no key.
@@ -63,19 +67,18 @@ impl Key {
         let (kind, name) = match subject.tenant {
             Tenant::Global => ("global", &b""[..]),
             Tenant::Consumer(name) => ("consumer", name.as_bytes()),
-            Tenant::Credential(secret) => ("credential", secret),
+            Tenant::Caller => ("caller", &b""[..]),
         };
         digest.part(kind.as_bytes());
         digest.part(name);
+        if subject.tenant == Tenant::Caller {
+            digest.headers(subject.headers, is_credential);
+        }
         digest.part(operation.as_bytes());
+        digest.part(subject.provider.as_bytes());
         digest.part(subject.model.as_bytes());
         digest.part(subject.query);
-        for (name, value) in subject.headers.iter().filter(|(name, _)| varies(name)) {
-            digest.part(name);
-            digest.part(value);
-        }
-        // No header name is empty, so this ends their list.
-        digest.part(b"");
+        digest.headers(subject.headers, varies);
         for (name, member) in body.members() {
             match effect(subject.operation, name) {
                 Effect::Keyed => digest.part(member),
@@ -123,6 +126,15 @@ impl Digest {
     fn part(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+    }
+
+    fn headers(&mut self, headers: &Pairs, picked: fn(&[u8]) -> bool) {
+        for (name, value) in headers.iter().filter(|(name, _)| picked(name)) {
+            self.part(name);
+            self.part(value);
+        }
+        // No header name is empty, so this ends their list.
+        self.part(b"");
     }
 }
 
@@ -188,6 +200,10 @@ fn varies(header: &[u8]) -> bool {
     matches!(header, b"anthropic-beta" | b"anthropic-version" | b"openai-beta")
 }
 
+fn is_credential(header: &[u8]) -> bool {
+    CREDENTIAL_HEADERS.iter().any(|name| name.as_bytes() == header)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -196,7 +212,7 @@ mod tests {
 
     fn subject(operation: Operation, headers: &Pairs) -> Subject<'_> {
         let tenant = Tenant::Consumer("web-app");
-        Subject { tenant, operation, model: "openai/gpt-4o", query: b"", headers }
+        Subject { tenant, operation, provider: "openai", model: "gpt-4o", query: b"", headers }
     }
 
     fn key(operation: Operation, body: &str) -> Result<Key, Uncacheable> {
@@ -321,12 +337,12 @@ mod tests {
             of(base),
             of(Subject { tenant: Tenant::Consumer("other"), ..base }),
             of(Subject { tenant: Tenant::Consumer(""), ..base }),
-            of(Subject { tenant: Tenant::Credential(b"web-app"), ..base }),
-            of(Subject { tenant: Tenant::Credential(b""), ..base }),
+            of(Subject { tenant: Tenant::Caller, ..base }),
             of(Subject { tenant: Tenant::Global, ..base }),
             of(Subject { operation: Operation::OllamaChat, ..base }),
             of(Subject { operation: Operation::Responses, ..base }),
-            of(Subject { model: "openai/gpt-4o-mini", ..base }),
+            of(Subject { model: "gpt-4o-mini", ..base }),
+            of(Subject { provider: "azure", ..base }),
             of(Subject { query: b"beta=true", ..base }),
             of(Subject { headers: &beta, ..base }),
             of(Subject { headers: &other, ..base }),
@@ -335,6 +351,31 @@ mod tests {
             assert!(!keys[..i].contains(key), "{i}");
         }
         assert_eq!(keys[0], of(Subject { headers: &unrelated, ..base }));
+    }
+
+    #[test]
+    fn callers_with_other_credentials_are_apart_whichever_header_holds_them() {
+        let same = ("authorization", "Bearer same");
+        let lists: [&[(&str, &str)]; 7] = [
+            &[],
+            &[same],
+            &[("authorization", "Bearer other")],
+            &[("x-api-key", "Bearer same")],
+            &[same, ("x-api-key", "a")],
+            &[same, ("x-api-key", "b")],
+            &[same, ("api-key", "a")],
+        ];
+        let keys = lists.map(|list| {
+            let headers: Pairs = list.iter().copied().collect();
+            let tenant = Tenant::Caller;
+            Key::of(&Subject { tenant, ..subject(Operation::Chat, &headers) }, b"{}").unwrap()
+        });
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "{i}");
+        }
+        let headers: Pairs = lists[1].iter().copied().collect();
+        let consumer = subject(Operation::Chat, &headers);
+        assert_eq!(Key::of(&consumer, b"{}"), key(Operation::Chat, "{}"), "a consumer's many keys");
     }
 
     #[test]
@@ -353,7 +394,7 @@ mod tests {
         let body = r#"{"model":"fast","messages":[{"role":"user","content":"hi"}],"n":1.0}"#;
         assert_eq!(
             key(Operation::Chat, body).unwrap().to_string(),
-            "llm-cache:v1:394ce67725c627631160ef29ea05c2eac44a2dbb6eeeb00270c5fbde9e6653c3"
+            "llm-cache:v1:8c8006cfa4f2d9d0eee4e12e99bd26393f91a61a9641072150ba25757caa7d2e"
         );
     }
 

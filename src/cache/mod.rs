@@ -32,9 +32,9 @@ use self::capture::Capture;
 use self::flight::{Flights, Lease, Outcome, Role, Sight};
 use self::key::{Key, Subject};
 use self::policy::{Directives, Forward, Mode, Policy, Skip};
-use self::record::{Entry, Form, Tokens};
+use self::record::{Entry, Form, MARK_BYTES, Tokens};
 use self::serve::Hit;
-use self::sweep::{Held, Sweep};
+use self::sweep::{Held, Sweep, Sweeper};
 use self::table::{Found, Stored, Table};
 use crate::host::{Random, SharedStore, Timestamp};
 use crate::protocol::Operation;
@@ -93,6 +93,8 @@ pub struct Miss {
 pub enum Joined {
     /// Call upstream, and [`Cache::land`] the lease whatever comes of it.
     Lead(Lease),
+    /// The answer has come meanwhile.
+    Hit(Hit),
     /// Wait, and [`Cache::look`] at every tick.
     Follow(Follower),
     /// Call upstream; nobody waits for it.
@@ -163,13 +165,18 @@ impl Cache {
         Lookup::Miss(miss)
     }
 
-    /// Begins to keep an answer, judged by its head; or why it will not be stored.
+    /// Begins to keep an answer, judged by its head; or why it will not be stored. `length`: of its
+    /// body, if the head tells.
     pub fn capture(
         &self,
         status: u16,
         content_type: &[u8],
         content_encoding: Option<&[u8]>,
+        length: Option<usize>,
     ) -> Result<Capture, Skip> {
+        if length.is_some_and(|length| length > self.policy.max_entry_bytes) {
+            return Err(Skip::TooLarge);
+        }
         Capture::new(&self.policy, status, content_type, content_encoding)
     }
 
@@ -215,6 +222,11 @@ impl Cache {
         question.max_age.map(|_| webdis::fetch(&question.key))
     }
 
+    /// The most that is to be read of what the second level said: a byte more than could be stored.
+    pub fn max_fetched_bytes(&self) -> usize {
+        self.policy.max_entry_bytes.saturating_add(MARK_BYTES).saturating_add(1)
+    }
+
     /// What the second level said. What can be served is stored here too.
     pub fn fetched(
         &self,
@@ -223,6 +235,9 @@ impl Cache {
         answer: webdis::Answer,
         now: Timestamp,
     ) -> Result<Lookup, webdis::Fault> {
+        if answer.body.len() >= self.max_fetched_bytes() {
+            return Err(webdis::Fault::TooLarge);
+        }
         let record = answer.record(&question.key, now)?;
         if let Some(entry) = record.entry(now) {
             // A copy that could not be stored is fetched again.
@@ -240,7 +255,7 @@ impl Cache {
     ) -> Joined {
         // Who wants an answer younger than the wait may be would wait in vain.
         let served = question.max_age.is_some_and(|max_age| max_age >= SECOND);
-        if self.wait.is_zero() || self.policy.mode != Mode::On || !served {
+        if self.wait.is_zero() || !self.serves() || !served {
             return Joined::Alone;
         }
         let mut owner = [0; 8];
@@ -248,7 +263,14 @@ impl Cache {
             return Joined::Alone;
         }
         match self.flights.join(host, &question.key, u64::from_le_bytes(owner), now) {
-            Ok(Role::Lead(lease)) => Joined::Lead(lease),
+            // Between the look that missed and the lease another may have landed.
+            Ok(Role::Lead(lease)) => match self.lookup(host, question, now) {
+                Lookup::Hit(hit) => {
+                    self.land(host, lease, true, now);
+                    Joined::Hit(hit)
+                }
+                Lookup::Shadow(_) | Lookup::Miss(_) => Joined::Lead(lease),
+            },
             Ok(Role::Follow) => {
                 let wait = u64::try_from(self.wait.as_nanos()).unwrap_or(u64::MAX);
                 Joined::Follow(Follower { until: Timestamp(now.0.saturating_add(wait)) })
@@ -272,6 +294,7 @@ impl Cache {
                 Lookup::Shadow(_) => Look::Alone,
                 Lookup::Miss(_) => match self.join(host, question, now) {
                     Joined::Lead(lease) => Look::Lead(lease),
+                    Joined::Hit(hit) => Look::Hit(hit),
                     Joined::Follow(_) if now < follower.until => Look::Wait,
                     Joined::Follow(_) | Joined::Alone => Look::Alone,
                 },
@@ -280,25 +303,36 @@ impl Cache {
         }
     }
 
-    /// The leader's answer has passed; `stored` is what [`Self::store`] said.
+    /// The leader's answer has passed; `stored`: it is in the cache. If it is not, no other answer
+    /// to this question would be either.
     pub fn land(&self, store: &impl SharedStore, lease: Lease, stored: bool, now: Timestamp) {
         let outcome = if stored { Outcome::Stored } else { Outcome::NotStored };
         // A lease that cannot be ended ends by itself.
         let _ = self.flights.finish(store, lease, outcome, now);
     }
 
-    /// There will be no answer from this leader: it failed, or its client left.
+    /// There will be no answer from this leader: it failed, or its client left. Another may succeed.
     pub fn abandon(&self, store: &impl SharedStore, lease: Lease) {
         let _ = self.flights.abandon(store, lease);
     }
 
-    /// Frees what expired, at every tick of every worker; `worker` is a random number of its own.
-    /// What the table holds, whenever this worker has gone through all of it.
-    pub fn sweep(&self, store: &impl SharedStore, worker: u64, now: Timestamp) -> Option<Held> {
-        match self.table.sweep(store, worker, SWEEP, now) {
+    /// Frees what expired, at every tick of every worker. What the table holds, whenever this worker
+    /// has gone through all of it.
+    pub fn sweep(
+        &self,
+        store: &impl SharedStore,
+        sweeper: Sweeper,
+        now: Timestamp,
+    ) -> Option<Held> {
+        match self.table.sweep(store, sweeper, SWEEP, now) {
             Ok(Sweep::Done(held)) => Some(held),
             Ok(Sweep::Elsewhere | Sweep::Going) | Err(_) => None,
         }
+    }
+
+    /// Whether anything is ever served.
+    pub fn serves(&self) -> bool {
+        self.policy.mode == Mode::On
     }
 
     /// The most that the entries can take of shared data, in bytes.
@@ -326,8 +360,8 @@ const FLIGHTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 /// The longest that anyone waits for a leader that vanished.
 const LEASE: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
-/// Sets that one tick goes through: a table of 1024 entries in two ticks.
-const SWEEP: u32 = 64;
+/// Sets that one tick goes through, in half a millisecond: a table of 2048 entries in one tick.
+const SWEEP: u32 = 256;
 
 #[cfg(test)]
 mod tests;

@@ -337,6 +337,8 @@ pub enum CacheStatus {
     /// Waited for the answer to an identical request in flight.
     Collapsed,
     Bypass(Skip),
+    /// Nothing could be served, and the request forbade to forward it.
+    OnlyIfCached,
     /// There was an answer, but this configuration only counts.
     Shadowed,
 }
@@ -376,6 +378,7 @@ impl fmt::Display for CacheStatus {
             }
             Self::Collapsed => f.write_str("fwd=miss; collapsed"),
             Self::Bypass(skip) => write!(f, "fwd=bypass; detail={}", skip.label()),
+            Self::OnlyIfCached => f.write_str("detail=only_if_cached"),
             Self::Shadowed => f.write_str("fwd=bypass; detail=shadow"),
         }
     }

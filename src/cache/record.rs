@@ -265,7 +265,7 @@ const STREAM: u8 = 1;
 const STREAM_THAT_STRIPS: u8 = 2;
 /// Magic, form, status, two times, four counts, key, two lengths.
 pub(super) const HEAD_BYTES: usize = 5 + 1 + 2 + 2 * 8 + 4 * 4 + 32 + 1 + 4;
-const MARK_BYTES: usize = 16;
+pub(super) const MARK_BYTES: usize = 16;
 const MAX_SKEW_MS: u64 = 60_000;
 
 #[cfg(test)]

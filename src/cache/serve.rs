@@ -11,7 +11,7 @@ use crate::protocol::Operation;
 use crate::protocol::stream::{End, Relay, Relayed};
 
 /// An answer to serve.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Hit {
     record: Record,
     /// What is served in place of the stored body.
@@ -21,7 +21,7 @@ pub struct Hit {
     pub ttl_seconds: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Made {
     body: Vec<u8>,
     /// Of another type than the stored one.

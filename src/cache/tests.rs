@@ -38,7 +38,8 @@ fn ask(cache: &Cache, form: Form, usage: bool, control: &str) -> Result<Question
     let subject = Subject {
         tenant: Tenant::Consumer("web-app"),
         operation: Operation::Chat,
-        model: "openai/gpt-4o",
+        provider: "openai",
+        model: "gpt-4o",
         query: b"",
         headers: &headers,
     };
@@ -53,8 +54,10 @@ fn question(cache: &Cache, form: Form) -> Question {
 fn captured(cache: &Cache, body: &[u8]) -> Capture {
     let content_type: &[u8] =
         if body.starts_with(b"data:") { b"text/event-stream" } else { b"application/json" };
-    let mut capture = cache.capture(200, content_type, None).unwrap();
-    body.chunks(7).for_each(|chunk| capture.chunk(chunk));
+    let mut capture = cache.capture(200, content_type, None, None).unwrap();
+    body.chunks(7).for_each(|chunk| {
+        capture.chunk(chunk);
+    });
     capture
 }
 
@@ -152,6 +155,7 @@ fn what_the_cache_has_no_part_in() {
     let subject = |operation| Subject {
         tenant: Tenant::Global,
         operation,
+        provider: "p",
         model: "m",
         query: b"",
         headers: &headers,
@@ -172,6 +176,10 @@ fn what_the_cache_has_no_part_in() {
 fn what_is_not_whole_is_not_stored() {
     let (fake, cache) = (Fake::new(), cache(Mode::On));
     let question = question(&cache, Form::Json);
+    assert_eq!(
+        cache.capture(200, b"application/json", None, Some(4097)).unwrap_err(),
+        Skip::TooLarge
+    );
     let store = |capture: &Capture, complete| {
         let entry = cache.entry(&question, capture, complete, Tokens::default(), NOW)?;
         cache.store(&fake, &entry, NOW)
@@ -255,6 +263,18 @@ fn when_a_leader_gives_up_one_follower_leads() {
 }
 
 #[test]
+fn who_takes_the_lease_just_after_it_was_given_back_is_served() {
+    let (fake, cache) = (Fake::new(), cache(Mode::On));
+    let question = question(&cache, Form::Json);
+    let lease = lead(&cache, &fake, NOW);
+    miss(cache.lookup(&fake, &question, NOW));
+    put(&cache, &fake, JSON, NOW).unwrap();
+    cache.land(&fake, lease, true, NOW);
+    assert!(matches!(cache.join(&fake, &question, NOW), Joined::Hit(_)));
+    assert!(matches!(cache.join(&fake, &question, later(300_000)), Joined::Lead(_)));
+}
+
+#[test]
 fn who_could_not_be_served_does_not_wait() {
     let (fake, cache) = (Fake::new(), cache(Mode::On));
     for control in ["no-cache", "max-age=0"] {
@@ -282,6 +302,8 @@ fn two_processes_share_through_the_second_level() {
     cut.pop();
     let fault = cache.fetched(&here, &question, answer(cut), NOW).unwrap_err();
     assert_eq!(fault, webdis::Fault::Corrupt);
+    let fault = cache.fetched(&here, &question, answer(vec![b' '; 5000]), NOW).unwrap_err();
+    assert_eq!(fault, webdis::Fault::TooLarge);
     assert!(here.shared_keys().is_empty());
 }
 
@@ -302,7 +324,8 @@ fn a_host_that_fails_is_a_miss() {
 fn a_sweep_tells_what_is_held() {
     let (fake, cache) = (Fake::new(), cache(Mode::On));
     put(&cache, &fake, JSON, NOW).unwrap();
-    assert_eq!(cache.sweep(&fake, 1, NOW).unwrap().entries, 1);
-    assert_eq!(cache.sweep(&fake.worker(), 2, NOW), None);
-    assert_eq!(cache.sweep(&fake, 1, later(300_000)).unwrap().entries, 0);
+    let sweeper = |id| Sweeper { id, born: NOW };
+    assert_eq!(cache.sweep(&fake, sweeper(1), NOW).unwrap().entries, 1);
+    assert_eq!(cache.sweep(&fake.worker(), sweeper(2), NOW), None);
+    assert_eq!(cache.sweep(&fake, sweeper(1), later(300_000)).unwrap().entries, 0);
 }

@@ -38,6 +38,8 @@ pub enum Fault {
     /// Not what was stored there, or Redis's own refusal.
     Corrupt,
     Expired,
+    /// Larger than this configuration allows.
+    TooLarge,
 }
 
 /// Reads a key.
@@ -88,8 +90,14 @@ impl Answer {
 }
 
 impl Fault {
-    pub const ALL: [Self; 5] =
-        [Self::Absent, Self::Unavailable, Self::Forbidden, Self::Corrupt, Self::Expired];
+    pub const ALL: [Self; 6] = [
+        Self::Absent,
+        Self::Unavailable,
+        Self::Forbidden,
+        Self::Corrupt,
+        Self::Expired,
+        Self::TooLarge,
+    ];
 
     pub fn label(self) -> &'static str {
         match self {
@@ -98,6 +106,7 @@ impl Fault {
             Self::Forbidden => "forbidden",
             Self::Corrupt => "corrupt",
             Self::Expired => "expired",
+            Self::TooLarge => "too_large",
         }
     }
 }

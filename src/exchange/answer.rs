@@ -20,12 +20,13 @@ pub(super) fn refuse(
 
 /// The same with a status that is not the error's own.
 pub(super) fn refuse_as(
-    call: Call,
+    mut call: Call,
     status: u16,
     asked: Option<Box<str>>,
     error: &Error,
     host: &impl Host,
 ) -> (State, Flow) {
+    call.caching.refused();
     send(&call, status, error, None, host);
     let error = Some(Problem::from(error));
     let ended = Ended { asked, status, error, ..Ended::of(call) };
@@ -91,7 +92,11 @@ pub(super) fn reply(
 ) {
     let rate = limits::rate_headers(call, host.now());
     let id = SafeValue::new(call.id.as_str().as_bytes()).map(|id| ("x-request-id", id));
-    let headers: Vec<_> = headers.iter().copied().chain(id).chain(rate.iter()).collect();
+    let cached = call.caching.status_text();
+    let cached = SafeValue::new(cached.as_bytes()).filter(|_| !cached.is_empty());
+    let cached = cached.map(|status| ("cache-status", status));
+    let headers = headers.iter().copied().chain(id).chain(cached).chain(rate.iter());
+    let headers: Vec<_> = headers.collect();
     if let Err(refused) = host.reply(status, details, &headers, body) {
         host.log(log::Level::Error, &format!("reply: {refused}"));
     }

@@ -60,6 +60,10 @@ pub(super) fn body(
             let joining = Joining { routed, ticket, estimate, form, wait };
             (State::Joining(Box::new(joining)), Flow::Pause)
         }
+        Consulted::Refuse(error) => {
+            limits::spend(ticket);
+            answer::refuse(routed.call, Some(routed.asked), &error, host)
+        }
         Consulted::Go => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
     }
 }

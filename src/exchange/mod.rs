@@ -4,7 +4,8 @@
 //! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
 //! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
 //! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
-//! [`limits`] and [`caching`] are what those ask along the way.
+//! [`limits`] and [`caching`] are what those ask along the way; [`keeping`] and [`fleet`] are what
+//! the cache does with answers, and beyond this process.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ mod answer;
 mod ask;
 mod caching;
 mod failure;
+mod fleet;
+mod keeping;
 mod limits;
 mod request;
 mod response;
@@ -237,6 +240,8 @@ impl State {
                 Self::Failing(failing),
                 Event::ResponseBody { end: true, .. } | Event::ResponseTrailers,
             ) => failure::body(*failing, host),
+            // What nobody waits for any more resumes nothing.
+            (state, Event::Tick | Event::Called(_)) => (state, Flow::Pause),
             (state, _) => (state, Flow::Continue),
         }
     }

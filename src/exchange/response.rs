@@ -1,7 +1,7 @@
 //! From the answer's headers to its end: it passes as it comes, and is read on the way.
 
 use super::answer::PROVIDER_REQUEST_ID;
-use super::{Routed, Service, State, caching, failure, limits};
+use super::{Routed, Service, State, failure, keeping, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::stream::{End, Phase, Relay, Relayed};
 use crate::protocol::usage::{Meter, Quality, Usage};
@@ -48,13 +48,15 @@ pub(super) fn headers(
     name_ids(&routed, &headers, host);
     limits::write_rate_headers(&routed.call, now, host);
     if status >= 400 {
+        keeping::write_status(&routed.call.caching, host);
         return failure::headers(routed, service, status, &headers, end, host);
     }
     let reader = Reader::new(&routed, &headers);
     if end && matches!(reader, Reader::Stream(_)) {
         return failure::silent(routed, &headers, host);
     }
-    caching::head(&mut routed, status, &headers, service, now, host);
+    keeping::head(&mut routed, status, &headers, service, now, host);
+    keeping::write_status(&routed.call.caching, host);
     if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), host);
     }
@@ -62,7 +64,7 @@ pub(super) fn headers(
     let mut relaying = Relaying { routed, status, reader, first_token: None, ending };
     if end {
         relaying.finish();
-        caching::finish(&mut relaying, service, now, host);
+        keeping::finish(&mut relaying, service, now, host);
     }
     (State::Relaying(Box::new(relaying)), Flow::Continue)
 }
@@ -76,17 +78,17 @@ pub(super) fn body(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let wanted = !matches!(relaying.reader, Reader::Opaque) || caching::keeps(&relaying.routed);
+    let wanted = !matches!(relaying.reader, Reader::Opaque) || keeping::keeps(&relaying.routed);
     let chunk = match size {
         1.. if wanted => host.body(Buffer::ResponseBody, 0, usize::MAX).unwrap_or_default(),
         _ => Vec::new(),
     };
-    caching::chunk(&mut relaying.routed, &chunk);
+    keeping::chunk(&mut relaying.routed, &chunk, service, now, host);
     if let Some(changed) = relaying.read(&chunk, end, now) {
         report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), host);
     }
     if end {
-        caching::finish(&mut relaying, service, now, host);
+        keeping::finish(&mut relaying, service, now, host);
     }
     (State::Relaying(relaying), Flow::Continue)
 }
@@ -99,7 +101,7 @@ pub(super) fn trailers(
     host: &impl Host,
 ) -> (State, Flow) {
     relaying.finish();
-    caching::finish(&mut relaying, service, now, host);
+    keeping::finish(&mut relaying, service, now, host);
     (State::Relaying(relaying), Flow::Continue)
 }
 

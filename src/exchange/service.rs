@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Call, caching};
+use super::{Call, keeping};
 use crate::cache::Cache;
 use crate::cache::policy::Mode;
+use crate::cache::sweep::Sweeper;
 use crate::config::{self, Backend, CacheSettings};
 use crate::host::{Host, Status};
 use crate::identity::Consumer;
@@ -23,8 +24,7 @@ pub struct Service {
     pub(super) cache: Option<Cache>,
     /// What a fleet shares behind the cache.
     pub(super) backend: Option<Backend>,
-    /// A random number that tells this worker from others.
-    worker: u64,
+    sweeper: Sweeper,
     /// Some limit counts by the caller's address.
     pub(super) by_client_ip: bool,
 }
@@ -47,7 +47,7 @@ impl Service {
             unit: rule.unit.label(),
             mode: rule.mode.label(),
         });
-        let skips = caching::skip_labels();
+        let skips = keeping::skip_labels();
         let shape = Shape {
             table: &config.routing,
             consumers: config.auth.consumers.iter().map(|consumer| &*consumer.name).collect(),
@@ -72,8 +72,8 @@ impl Service {
         host.fill(&mut worker)?;
         Registry::announce(host, &config.hash)?;
         let by_client_ip = rules.iter().any(|rule| rule.counts_by(KeyPart::ClientIp));
-        let worker = u64::from_le_bytes(worker);
-        Ok(Self { metrics, limiter, cache, backend, worker, by_client_ip, config })
+        let sweeper = Sweeper { id: u64::from_le_bytes(worker), born: host.now() };
+        Ok(Self { metrics, limiter, cache, backend, sweeper, by_client_ip, config })
     }
 
     /// How often [`Service::tick`] is wanted; zero: never.
@@ -85,7 +85,7 @@ impl Service {
     /// expired and says what the cache holds.
     pub fn tick(&self, host: &impl Host) {
         let swept =
-            self.cache.as_ref().and_then(|cache| cache.sweep(host, self.worker, host.now()));
+            self.cache.as_ref().and_then(|cache| cache.sweep(host, self.sweeper, host.now()));
         if let Some(held) = swept {
             self.metrics.cache_holds(host, held.entries, held.bytes);
         }

@@ -2,7 +2,7 @@
 
 use super::response::{Ending, Relaying};
 use super::{
-    Call, Ended, Joining, Problem, Routed, Served, Service, State, caching, failure, limits,
+    Call, Ended, Joining, Problem, Routed, Served, Service, State, failure, keeping, limits,
 };
 use crate::config::LogRequests;
 use crate::error::Kind;
@@ -47,7 +47,7 @@ pub(super) fn settle(state: State, service: &Service, now: Timestamp, host: &imp
         let used = ended.usage.as_ref().map(|(usage, _)| usage);
         limits::settle(reservation, used, target, service, now, host);
     }
-    caching::abandon(&mut ended.call.caching, service, host);
+    keeping::abandon(&mut ended.call.caching, service, host);
     if ended.served.is_none() {
         publish_call(&ended.call, ended.asked.as_deref(), service, host);
     }

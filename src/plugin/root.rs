@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Role;
 use crate::config::{self, Mistakes};
 use crate::host::wasm::Envoy;
-use crate::host::{Bodies, Buffer, Logger, Properties, Status};
+use crate::host::{Bodies, Buffer, Clock, Logger, Properties, Status, Timestamp};
 use crate::{attempt, exchange};
 
 /// A root context.
@@ -16,6 +16,8 @@ pub(super) struct Root {
     loaded: Loaded,
     /// Ticks come fast, since a stream waits.
     hurried: bool,
+    /// When there was the last tick of the configuration's own.
+    ticked: Timestamp,
 }
 
 #[derive(Default)]
@@ -52,7 +54,13 @@ impl Root {
         if self.hurried && idle {
             self.hurried = self.rest(envoy).is_err();
         }
-        if let Loaded::Gateway(service) = &self.loaded {
+        let Loaded::Gateway(service) = &self.loaded else { return };
+        let now = envoy.now();
+        // Timers are not exact: half a period is long enough.
+        let due =
+            u128::from(now.micros_since(self.ticked)) * 2 >= service.tick_period().as_micros();
+        if due {
+            self.ticked = now;
             service.tick(&envoy);
         }
     }
@@ -69,7 +77,7 @@ impl Root {
 /// Reads and checks the plugin's configuration. `None` makes Envoy refuse it, after one line in its
 /// log for each mistake.
 pub(super) fn configure(envoy: Envoy) -> Option<Root> {
-    let root = Root { loaded: load(envoy)?, hurried: false };
+    let root = Root { loaded: load(envoy)?, hurried: false, ticked: envoy.now() };
     root.rest(envoy).map_err(|status| tell(envoy, format_args!("tick period: {status}"))).ok()?;
     Some(root)
 }

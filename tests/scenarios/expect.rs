@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llm_gateway::host::fake::Metric;
+use llm_gateway::host::fake::{Metric, SentCall};
 use llm_gateway::host::{Flow, MetricKind};
 use log::Level;
 use serde_json::Value;
@@ -49,11 +49,37 @@ pub(crate) fn compare(expect: &Expect, worker: &Worker) -> Result<(), String> {
         let counters: BTreeMap<_, _> = counters.filter(|(_, count)| *count != 0).collect();
         same("counters", &counters, expected)?;
     }
+    if let Some(waits) = &expect.waits {
+        same("waits", &stream.waits(), waits)?;
+    }
+    if let Some(expected) = &expect.requests {
+        let sent: Vec<_> = worker.host.sent_calls().iter().map(request).collect();
+        let one = |((c, m, p, t), (cluster, method, path, timeout)): (&Asked, &Asked)| {
+            c == cluster && m == method && begins(p, path) && t == timeout
+        };
+        if sent.len() != expected.len() || !sent.iter().zip(expected).all(one) {
+            return Err(differ("own requests", &sent, expected));
+        }
+    }
     logs(expect, worker, stream.seen.first_line)?;
     match expect.calls {
         Some(calls) => same("host calls", &stream.seen.calls, &calls),
         None => Ok(()),
     }
+}
+
+type Asked = (String, String, String, u64);
+
+fn request(call: &SentCall) -> Asked {
+    let timeout = u64::try_from(call.timeout.as_millis()).unwrap();
+    let header = |name: &str| header(call, name);
+    (call.cluster.clone(), header(":method"), header(":path"), timeout)
+}
+
+/// A header of a request of the filter's own.
+pub(crate) fn header(call: &SentCall, name: &str) -> String {
+    let found = call.headers.iter().find(|(n, _)| n == name);
+    found.map(|(_, value)| show(value)).unwrap_or_default()
 }
 
 /// A message, where `what` says whose.

@@ -51,6 +51,11 @@ pub(crate) struct Step {
     /// What Envoy's router does with it. The last one's answer reaches the gateway.
     #[serde(default)]
     pub(crate) attempts: Vec<Attempt>,
+    /// The answer to the filter's own HTTP request.
+    pub(crate) called: Option<Called>,
+    /// The worker's timer: who waits looks again, and what is done without a request is done.
+    #[serde(default)]
+    pub(crate) tick: bool,
     /// What comes back: of the last attempt, or of Envoy itself if it has `details`.
     pub(crate) answer: Option<Answer>,
     /// The stream ends and is logged; a text is Envoy's response code details.
@@ -131,6 +136,20 @@ pub(crate) struct Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Called {
+    /// `None`: the call failed.
+    pub(crate) status: Option<u16>,
+    pub(crate) body: Option<Body>,
+    /// As webdis answers: what the process stored there, or 404.
+    #[serde(default)]
+    pub(crate) by_store: bool,
+    /// So many bytes are lost at the end.
+    #[serde(default)]
+    pub(crate) lost: usize,
+}
+
+#[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum End {
     Plain(bool),
@@ -164,6 +183,10 @@ pub(crate) struct Expect {
     pub(crate) errors: Vec<String>,
     /// All host calls of the gateway role in this step.
     pub(crate) calls: Option<u64>,
+    /// Whether the exchange wants ticks.
+    pub(crate) waits: Option<bool>,
+    /// All HTTP requests of the filter's own in this stream: cluster, method, path, milliseconds.
+    pub(crate) requests: Option<Vec<(String, String, String, u64)>>,
 }
 
 /// Headers and body of a message, as far as they matter.

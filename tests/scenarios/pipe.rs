@@ -13,6 +13,8 @@ pub(crate) struct Pipe {
     access: Access,
     /// The filter paused; this is what it sees of the body.
     held: Option<Vec<u8>>,
+    /// It paused when trailers had ended the message.
+    trailed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl Part {
 
 impl Pipe {
     pub(crate) fn new(side: Side) -> Self {
-        Self { side, headers: Vec::new(), access: Access::Held, held: None }
+        Self { side, headers: Vec::new(), access: Access::Held, held: None, trailed: false }
     }
 
     /// Hands a part to the role; returns its flow and what goes on because of it.
@@ -103,6 +105,7 @@ impl Pipe {
                 let left = host.take_body(self.buffer());
                 if flow == Flow::Pause {
                     self.held = Some(left.unwrap_or_default());
+                    self.trailed = true;
                     return (flow, Vec::new());
                 }
                 let mut out = self.release(waited, host);
@@ -111,6 +114,31 @@ impl Pipe {
                 (flow, out)
             }
         }
+    }
+
+    /// Something that is no part of the message happens while the role holds the whole of it back.
+    pub(crate) fn wake(
+        &mut self,
+        host: &Fake,
+        step: &mut dyn FnMut() -> Flow,
+    ) -> (Flow, Vec<Part>) {
+        self.install(host);
+        if let Some(seen) = &self.held {
+            host.give_body(self.buffer(), seen);
+        }
+        let flow = step();
+        let left = host.take_body(self.buffer()).unwrap_or_default();
+        if flow == Flow::Pause || self.held.is_none() {
+            self.headers = host.all_headers(self.map());
+            return (flow, Vec::new());
+        }
+        self.held = None;
+        let mut out = self.release(true, host);
+        out.push(Part::Body(left, !self.trailed));
+        if self.trailed {
+            out.push(Part::Trailers(host.all_headers(self.trailer_map())));
+        }
+        (flow, out)
     }
 
     /// The headers as they are now.

@@ -4,19 +4,22 @@
 //! - no header is edited in vain, and no line of level error is logged;
 //! - no `x-llm-` header reaches a provider;
 //! - an answer names the request as filter state does;
+//! - when all is over nobody waits for an answer that nobody brings;
 //! - [`SECRET`], [`PROMPT`] and [`COMPLETION`] never turn up where they must not.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use llm_gateway::config::{Gateway, Provider};
 use llm_gateway::host::fake::{Call, Fake};
-use llm_gateway::host::{Event, Flow, Status};
+use llm_gateway::host::{Buffer, Event, Flow, Map, SharedStore, Status};
 use llm_gateway::{attempt, exchange};
 use serde_json::Value;
 
 use crate::expect;
-use crate::file::{Answer, Attempt, Body, Case, End, File, Headers, Request, Step};
+use crate::file::{Answer, Attempt, Body, Called, Case, End, File, Headers, Request, Step};
 use crate::pipe::{Pairs, Part, Pipe, Side};
 
 /// Marks a credential, of a caller or a provider.
@@ -25,6 +28,9 @@ pub(crate) const SECRET: &str = "s3cr3t";
 pub(crate) const PROMPT: &str = "pr0mpt";
 /// Marks what a model says.
 pub(crate) const COMPLETION: &str = "c0mpl3t1on";
+
+/// What the value of a lease begins with while its holder is on its way.
+const RUNNING: u8 = 1;
 
 /// Plays the case, with every cut of its answer if it asks for that.
 pub(crate) fn play(file: &File, case: &Case) -> Result<(), String> {
@@ -59,10 +65,12 @@ fn play_once(file: &File, case: &Case, cut: Cut) -> Result<(), String> {
             .and_then(|worker| worker.step(step, cut))
             .map_err(|why| format!("step {}: {why}", number + 1))?;
     }
-    process.workers.iter_mut().try_for_each(Worker::finish)
+    process.workers.iter_mut().try_for_each(Worker::finish)?;
+    process.check_leases()
 }
 
 struct Process {
+    second_level: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     gateway: Vec<u8>,
     clusters: BTreeMap<String, Vec<u8>>,
     env: BTreeMap<String, String>,
@@ -79,6 +87,7 @@ impl Process {
         };
         let clusters = merged(&file.clusters, &case.clusters).into_iter();
         let mut process = Self {
+            second_level: Rc::default(),
             gateway: serde_json::to_vec(&merged(&file.gateway, &case.gateway)).unwrap(),
             clusters: clusters.map(|(name, config)| (name, config.to_string().into())).collect(),
             env: file.env.clone(),
@@ -99,9 +108,21 @@ impl Process {
                     .map_err(|why| format!("cluster {cluster}: {why}"))?;
                 clusters.insert(cluster.clone(), attempt::Service { provider });
             }
-            self.workers.push(Worker { host, service, clusters, stream: None });
+            let second_level = Rc::clone(&self.second_level);
+            self.workers.push(Worker { host, service, clusters, second_level, stream: None });
         }
         Ok(&mut self.workers[number])
+    }
+
+    fn check_leases(&self) -> Result<(), String> {
+        let host = &self.workers[0].host;
+        for key in host.shared_keys() {
+            let value = host.load(&key).unwrap().value.unwrap_or_default();
+            if key.starts_with(b"llm-cache:v1:f") && value.first() == Some(&RUNNING) {
+                return Err("a lease was left behind".to_owned());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +130,7 @@ pub(crate) struct Worker {
     pub(crate) host: Fake,
     service: exchange::Service,
     clusters: BTreeMap<String, attempt::Service>,
+    second_level: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     pub(crate) stream: Option<Stream>,
 }
 
@@ -175,6 +197,15 @@ impl Worker {
             let chunks = upload.chunks.iter().map(|chunk| chunk.bytes().to_vec()).collect();
             self.upload(bodies(chunks, upload.open, false))?;
         }
+        if let Some(called) = &step.called {
+            self.called(called)?;
+        }
+        if step.tick {
+            if self.stream.as_ref().is_some_and(Stream::waits) {
+                self.wake(Event::Tick)?;
+            }
+            self.service.tick(&self.host);
+        }
         for (number, attempt) in step.attempts.iter().enumerate() {
             let last = number + 1 == step.attempts.len();
             self.attempt(attempt, last, cut)
@@ -188,8 +219,51 @@ impl Worker {
             Some(End::Details(details)) => self.end(Some(details)),
             Some(End::Plain(false)) | None => {}
         }
+        self.keep_stored();
         self.check()?;
         expect::compare(&step.expect, self)
+    }
+
+    /// The filter's own request is answered.
+    fn called(&mut self, called: &Called) -> Result<(), String> {
+        let calls = self.host.sent_calls();
+        let asked = calls.iter().rfind(|call| call.id.is_some());
+        let asked = asked.ok_or("the filter asked for nothing")?;
+        let name = expect::header(asked, ":path");
+        let name = name.trim_start_matches("/GET/").trim_end_matches(".bin");
+        let stored = self.second_level.borrow().get(name).cloned();
+        let (status, mut body) = match (called.by_store, stored) {
+            (true, Some(stored)) => (Some(200), stored),
+            (true, None) => (Some(404), Vec::new()),
+            (false, _) => {
+                (called.status, called.body.as_ref().map_or(Vec::new(), |b| b.bytes().to_vec()))
+            }
+        };
+        body.truncate(body.len().saturating_sub(called.lost));
+        let headers = status.map(|status| (":status", status.to_string()));
+        self.host.give_headers(Map::CallHeaders, headers);
+        self.host.give_body(Buffer::CallBody, &body);
+        self.wake(Event::Called(asked.id.unwrap()))
+    }
+
+    /// What the filter gave to the second level, by key.
+    fn keep_stored(&self) {
+        for call in self.host.sent_calls().iter().filter(|call| call.id.is_none()) {
+            let path = expect::header(call, ":path");
+            let name = path.trim_start_matches("/PSETEX/").rsplit_once('/').unwrap().0;
+            self.second_level.borrow_mut().insert(name.to_owned(), call.body.clone());
+        }
+    }
+
+    /// Something happens while the request is held back.
+    fn wake(&mut self, event: Event) -> Result<(), String> {
+        let Self { host, service, stream, .. } = &mut *self;
+        let stream = stream.as_mut().ok_or("there is no request")?;
+        for part in stream.wake(event, service, host) {
+            stream.sent.add(part);
+        }
+        stream.left = stream.request.headers().clone();
+        self.replied().map(drop)
     }
 
     /// A new stream; the one before has ended.
@@ -340,7 +414,7 @@ impl Worker {
     }
 
     fn end(&mut self, details: Option<&str>) {
-        let Self { host, service, clusters, stream } = self;
+        let Self { host, service, clusters, stream, .. } = self;
         let Some(stream) = stream.as_mut().filter(|stream| !stream.ended) else { return };
         if let Some(details) = details {
             host.give_property(&["response", "code_details"], details.as_bytes());
@@ -454,6 +528,25 @@ impl Stream {
                 }
             }
         }
+        out
+    }
+}
+
+impl Stream {
+    pub(crate) fn waits(&self) -> bool {
+        self.state.waits()
+    }
+
+    fn wake(&mut self, event: Event, service: &exchange::Service, host: &Fake) -> Vec<Part> {
+        let Self { state, request, seen, .. } = self;
+        host.reset_calls();
+        let (flow, out) = request.wake(host, &mut || {
+            let (next, flow) = std::mem::take(state).step(service, event, host);
+            *state = next;
+            flow
+        });
+        seen.calls += host.all_calls();
+        seen.flows.push(flow);
         out
     }
 }
@@ -628,6 +721,7 @@ fn call(name: &str) -> Result<Call, String> {
         Call::Load,
         Call::Save,
         Call::Reply,
+        Call::Call,
     ];
     let found = all.into_iter().find(|call| format!("{call:?}") == name);
     found.ok_or_else(|| format!("{name} is no host call that can fail here"))

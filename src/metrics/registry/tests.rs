@@ -237,7 +237,7 @@ fn the_stated_bound_of_series_holds() {
     let (host, table) = (Fake::new(), table());
     let registry = define(&host, &table);
     let (targets, providers, consumers, rules, skips) = (3, 2, 2, 2, 2);
-    assert_eq!(series(&host).len(), 8 * targets + 4 * providers + consumers + rules + skips + 23);
+    assert_eq!(series(&host).len(), 8 * targets + 4 * providers + consumers + rules + skips + 24);
     for target in table.targets().iter().map(|t| Some(&**t)).chain([None]) {
         for operation in Operation::ALL.map(Some).into_iter().chain([None]) {
             (0..700).for_each(|status| registry.request(&host, operation, target, status));

@@ -17,6 +17,7 @@ pub(crate) fn canonical(data: &[u8]) {
     let subject = Subject {
         tenant: Tenant::Global,
         operation: Operation::Chat,
+        provider: "p",
         model: "m",
         query: b"",
         headers: &headers,
