@@ -1,6 +1,7 @@
 //! The recipes in `envoy/`: each loads as it is shipped, and does what its first lines say.
 
 mod ecds;
+mod istio;
 mod local;
 mod providers;
 mod shipped;
@@ -19,6 +20,10 @@ use crate::support::{self, CHAT, model_server};
 /// A file in `envoy/` as text, so that a test can put its own paths in.
 fn text(name: &str) -> String {
     fs::read_to_string(root().join("envoy").join(name)).unwrap()
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    text.split("\n---\n").map(|part| serde_norway::from_str(part).unwrap()).collect()
 }
 
 /// On free ports, with the built filter.

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::tls::{Authority, Front};
 use super::{CHAT, chat, fresh_dir, key_file, post, recipe, replace_file, text};
 
-const OPENAI_KEY: &str = "sk-secret-of-openai";
-const ANTHROPIC_KEY: &str = "sk-secret-of-anthropic";
+pub(super) const OPENAI_KEY: &str = "sk-secret-of-openai";
+pub(super) const ANTHROPIC_KEY: &str = "sk-secret-of-anthropic";
 /// The key of the consumer in the recipe.
 const DEMO_KEY: &str = "demo-key";
-const DEMO: (&str, &str) = ("authorization", "Bearer demo-key");
+pub(super) const DEMO: (&str, &str) = ("authorization", "Bearer demo-key");
 
 #[test]
 fn each_provider_gets_its_own_name_key_and_path_over_tls() {
@@ -206,13 +206,13 @@ fn an_address_that_keeps_failing_is_left_alone() {
 }
 
 /// Two providers behind TLS, and the files that the recipe reads.
-struct Setup {
-    authority: Authority,
-    openai: ModelServer,
-    anthropic: ModelServer,
-    openai_front: Front,
-    anthropic_front: Front,
-    dir: PathBuf,
+pub(super) struct Setup {
+    pub(super) authority: Authority,
+    pub(super) openai: ModelServer,
+    pub(super) anthropic: ModelServer,
+    pub(super) openai_front: Front,
+    pub(super) anthropic_front: Front,
+    pub(super) dir: PathBuf,
 }
 
 impl Setup {
@@ -221,7 +221,7 @@ impl Setup {
     }
 
     /// One of the providers does as `controls` tell.
-    fn failing(provider: &str, controls: &str) -> Self {
+    pub(super) fn failing(provider: &str, controls: &str) -> Self {
         let server = |name: &str, key: &str| {
             let controls = if name == provider { controls.into() } else { String::new() };
             let options = Options { key: Some(key.into()), controls, ..Options::default() };
@@ -264,7 +264,7 @@ impl Setup {
     }
 
     /// Also nothing of the gateway's own leaves it.
-    fn assert_keys_stay_apart(&self) {
+    pub(super) fn assert_keys_stay_apart(&self) {
         let requests = |server: &ModelServer| server.requests();
         for (requests, others) in [
             (requests(&self.openai), [ANTHROPIC_KEY, DEMO_KEY]),
@@ -289,7 +289,7 @@ fn begin_with(provider: &str, gateway: &mut Value) {
     }
 }
 
-fn only_request(server: &ModelServer) -> Recorded {
+pub(super) fn only_request(server: &ModelServer) -> Recorded {
     let mut requests = server.requests();
     assert_eq!(requests.len(), 1, "{requests:#?}");
     requests.remove(0)

@@ -9,7 +9,7 @@ use harness::envoy::{Bootstrap, Launch};
 use harness::{root, wasm};
 use serde_json::Value;
 
-use super::{fresh_dir, replace_file, text};
+use super::{documents, fresh_dir, replace_file, text};
 
 #[test]
 fn every_bootstrap_loads_in_envoy_with_the_filter() {
@@ -96,6 +96,7 @@ struct File {
     /// Below `envoy/`.
     name: String,
     text: String,
+    /// A list of its documents.
     yaml: Value,
 }
 
@@ -110,14 +111,13 @@ enum Kind {
 
 impl File {
     fn kind(&self) -> Kind {
-        if self.yaml.get("static_resources").is_some() {
-            return Kind::Bootstrap;
+        let has = |key: &str| self.yaml[0].get(key).is_some();
+        match (has("static_resources"), has("resources"), has("apiVersion")) {
+            (true, ..) => Kind::Bootstrap,
+            (_, true, _) => Kind::Part,
+            (_, _, true) => Kind::Kubernetes,
+            _ => panic!("what is {}?", self.name),
         }
-        if self.yaml.get("resources").is_some() {
-            return Kind::Part;
-        }
-        assert!(self.text.contains("apiVersion:"), "what is {}?", self.name);
-        Kind::Kubernetes
     }
 }
 
@@ -137,23 +137,13 @@ fn collect(dir: &Path, prefix: &str, found: &mut Vec<File>) {
             collect(&path, &format!("{name}/"), found);
         } else if path.extension().is_some_and(|end| end == "yaml") && !is_key(&name) {
             let text = fs::read_to_string(&path).unwrap();
-            found.push(File { yaml: documents(&text), text, name });
+            found.push(File { yaml: documents(&text).into(), text, name });
         }
     }
 }
 
 fn is_key(name: &str) -> bool {
     name.starts_with("keys/") && name != "keys/example.yaml"
-}
-
-/// The only document, or a list of all.
-fn documents(text: &str) -> Value {
-    let mut documents: Vec<Value> =
-        text.split("\n---\n").map(|part| serde_norway::from_str(part).unwrap()).collect();
-    match documents.len() {
-        1 => documents.remove(0),
-        _ => documents.into(),
-    }
 }
 
 /// The built filter, and keys that are none.
