@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use llm_gateway::config::Api;
+
 use crate::markdown::{plain, read, root, table};
 use crate::source::files;
 
@@ -80,18 +82,31 @@ fn code(pair: &str) -> String {
 /// A part of a limit's key that no configuration can name would be of no use.
 #[test]
 fn every_part_of_a_limits_key_has_a_word() {
-    let text = read("src/limit/rules.rs");
-    let (_, body) = text.split_once("pub enum KeyPart {").unwrap();
-    let body = body.split('}').next().unwrap();
-    let parts = body.split(',').map(str::trim).filter(|part| !part.is_empty()).map(snake_case);
     let rows = table("### `root_id: gateway`", "key");
     let row = rows.iter().find(|row| row[0] == "`limits[].key`").unwrap();
     let words = row[1].trim_start_matches("a list of ").split(", at most").next().unwrap();
     let words = words.replace(" or ", ", ");
+    let parts = variants("src/limit/rules.rs", "KeyPart");
+    let parts = parts.iter().map(|part| snake_case(part));
     assert_eq!(
         parts.collect::<BTreeSet<_>>(),
         words.split(", ").map(str::to_owned).collect::<BTreeSet<_>>()
     );
+}
+
+#[test]
+fn every_api_has_a_word() {
+    let named = Api::NAMES.map(|(_, api)| format!("{api:?}"));
+    assert_eq!(variants("src/config/provider.rs", "Api"), named);
+}
+
+/// The variants of a plain enum.
+fn variants(file: &str, name: &str) -> Vec<String> {
+    let text = read(file);
+    let (_, body) = text.split_once(&format!("pub enum {name} {{")).unwrap();
+    let lines = body.lines().take_while(|line| *line != "}").map(str::trim);
+    let names = lines.filter(|line| !line.is_empty() && !line.starts_with(['/', '#']));
+    names.map(|line| line.trim_end_matches(',').to_owned()).collect()
 }
 
 fn snake_case(name: &str) -> String {

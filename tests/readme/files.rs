@@ -17,6 +17,19 @@ fn the_snippet_is_in_the_file_that_it_is_from() {
 }
 
 #[test]
+fn addresses_are_those_of_the_shipped_configuration() {
+    let readme = read("README.md");
+    let shipped = read("envoy/envoy.yaml");
+    let ports = readme
+        .split("127.0.0.1:")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+    for port in ports {
+        assert!(shipped.contains(&format!("port_value: {port}}}")), "{port}");
+    }
+}
+
+#[test]
 fn every_recipe_is_in_the_readme() {
     let entries = fs::read_dir(root().join("envoy")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
