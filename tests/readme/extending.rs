@@ -68,15 +68,22 @@ fn fields((file, name): Request) -> Vec<String> {
     fields.collect()
 }
 
-/// The code of a pair, and what translations share.
+/// The code of a pair, and of what it shares with others: the modules beside it that it names.
 fn code(pair: &str) -> String {
-    let own = [format!("src/translate/{pair}/"), format!("src/translate/{pair}.rs")];
-    let shared = ["src/translate/chat/", "src/translate/chat.rs"];
-    let is_its = |file: &str| {
-        let parts = own.iter().map(String::as_str).chain(shared);
-        parts.into_iter().any(|part| file.starts_with(part))
+    let all = files();
+    let of = |module: &str| {
+        let (file, folder) =
+            (format!("src/translate/{module}.rs"), format!("src/translate/{module}/"));
+        let its = all.iter().filter(|(name, _)| *name == file || name.starts_with(&folder));
+        its.map(|(_, text)| text.as_str()).collect::<String>()
     };
-    files().into_iter().filter(|(file, _)| is_its(file)).map(|(_, text)| text).collect()
+    let own = of(pair);
+    let beside = all.iter().filter_map(|(name, _)| {
+        let module = name.strip_prefix("src/translate/")?.split(['/', '.']).next()?;
+        (!module.contains("_to_") && module != "mod").then_some(module)
+    });
+    let named: BTreeSet<_> = beside.filter(|module| own.contains(module)).collect();
+    named.into_iter().map(of).chain([own.clone()]).collect()
 }
 
 /// A part of a limit's key that no configuration can name would be of no use.
