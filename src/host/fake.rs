@@ -249,6 +249,15 @@ impl Fake {
         self.log.borrow().clone()
     }
 
+    /// The lines after the first `seen`.
+    pub fn log_lines_after(&self, seen: usize) -> Vec<(log::Level, String)> {
+        self.log.borrow().iter().skip(seen).cloned().collect()
+    }
+
+    pub fn log_length(&self) -> usize {
+        self.log.borrow().len()
+    }
+
     /// The stat's value, whoever of the workers defined it.
     pub fn metric(&self, kind: MetricKind, name: &str) -> Option<Metric> {
         self.process.metric(kind, name)

@@ -118,6 +118,11 @@ impl Skimmer {
         self.key.at = 0;
     }
 
+    /// The member whose value has begun and not ended.
+    pub fn unfinished(&self) -> Option<Member> {
+        self.capture.as_ref().map(|capture| capture.member)
+    }
+
     /// A value begins at `i`.
     fn open(&mut self, i: usize, from: &mut usize, sink: &impl Sink) -> Role {
         self.value = false;

@@ -73,7 +73,7 @@ impl Meter {
 
     /// What is known by now; `estimated_input` is used where the provider reports none.
     pub fn usage(&self, estimated_input: u64) -> (Usage, Quality) {
-        self.answer.report().unwrap_or_default().usage(
+        self.answer.report(self.skimmer.unfinished()).unwrap_or_default().usage(
             self.operation,
             self.answer.text,
             estimated_input,
@@ -308,9 +308,18 @@ impl Answer {
         Self { operation, text: 0, usage: Vec::new(), prompt: Vec::new(), output: Vec::new() }
     }
 
-    fn report(&self) -> Option<Report> {
+    /// `unfinished` is left out: a number that has not ended may go on.
+    fn report(&self, unfinished: Option<Member>) -> Option<Report> {
         match self.operation.dialect() {
-            Dialect::Ollama => Report::ollama(&self.prompt, &self.output),
+            Dialect::Ollama => {
+                let (mut prompt, mut output) = (self.prompt.as_slice(), self.output.as_slice());
+                match unfinished {
+                    Some(Member::PromptCount) => prompt = b"",
+                    Some(Member::OutputCount) => output = b"",
+                    _ => {}
+                }
+                Report::ollama(prompt, output)
+            }
             Dialect::OpenAi | Dialect::Anthropic => Report::read(&self.usage),
         }
     }
@@ -381,6 +390,15 @@ mod tests {
         assert_eq!(read(Operation::Chat, [&body[..]]), (usage, Estimated));
         // Cut off in the text, as after an abort.
         assert_eq!(read(Operation::Chat, [&body[..70]]).1, Estimated);
+    }
+
+    #[test]
+    fn a_number_that_was_cut_off_is_none() {
+        let body = br#"{"response":"four","prompt_eval_count":26,"eval_count":29"#;
+        let usage = Usage { input: 26, output: 1, ..Usage::default() };
+        assert_eq!(read(Operation::OllamaGenerate, [&body[..]]), (usage, Estimated));
+        let whole = [&body[..], b"8}"].concat();
+        assert_eq!(read(Operation::OllamaGenerate, [&whole[..]]).0.output, 298);
     }
 
     #[test]

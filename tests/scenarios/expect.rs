@@ -8,7 +8,8 @@ use log::Level;
 use serde_json::Value;
 
 use crate::file::{self, Body, Expect, Message};
-use crate::player::{Received, Worker, find};
+use crate::stream::{Received, find};
+use crate::worker::Worker;
 
 /// Everything that a step expects; the first difference is told.
 pub(crate) fn compare(expect: &Expect, worker: &Worker) -> Result<(), String> {
@@ -124,7 +125,7 @@ pub(crate) fn message(expect: &Message, found: &Received, what: &str) -> Result<
 }
 
 fn logs(expect: &Expect, worker: &Worker, first: usize) -> Result<(), String> {
-    let lines = worker.host.log_lines().split_off(first);
+    let lines = worker.host.log_lines_after(first);
     let (errors, lines): (Vec<_>, Vec<_>) =
         lines.into_iter().partition(|(level, _)| *level == Level::Error);
     let errors: Vec<_> = errors.into_iter().map(|(_, line)| line).collect();
@@ -177,6 +178,11 @@ fn begins(found: &str, expected: &str) -> bool {
         Some(beginning) => found.starts_with(beginning),
         None => found == expected,
     }
+}
+
+/// A counter that nobody has counted yet is 0.
+pub(crate) fn counter(worker: &Worker, name: &str) -> u64 {
+    stat(worker, name).as_u64().unwrap_or(0)
 }
 
 fn written(flow: Flow) -> file::Flow {

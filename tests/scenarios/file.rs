@@ -33,7 +33,7 @@ pub(crate) struct Case {
 }
 
 /// What happens, in the order of these fields, and what must be true then.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Step {
     /// Go on as another worker of the same process; the first is 0. Each has a stream of its own.
@@ -64,7 +64,7 @@ pub(crate) struct Step {
     pub(crate) expect: Expect,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     pub(crate) get: Option<String>,
@@ -111,7 +111,7 @@ pub(crate) struct Attempt {
     pub(crate) answer: Option<Answer>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
     /// `None`: more of an answer that is `open`.

@@ -2,20 +2,26 @@
 //!
 //! A file holds cases; a case is a process with its configuration, and steps: what a client, a
 //! provider or time does, and what must come of it. What is true of every exchange is checked
-//! without being asked for: see [`player`].
+//! without being asked for: see [`always`].
 
 #![allow(
     clippy::unwrap_used,
     clippy::unwrap_in_result,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::string_slice
 )]
 
+mod always;
 mod expect;
 mod file;
+mod parts;
 mod pipe;
 mod player;
+mod stream;
+mod tokens;
+mod worker;
 
 use std::fs;
 use std::path::{Path, PathBuf};
