@@ -54,7 +54,7 @@ pub enum State {
     Failing(Box<Failing>),
     /// The answer passes.
     Relaying(Box<Relaying>),
-    /// The answer is written, by the gateway or in its words; it comes by, and then the log.
+    /// The answer is written, or has passed; what is left is the log.
     Answered(Box<Ended>),
 }
 
@@ -147,6 +147,8 @@ pub struct Ended {
     usage: Option<(Usage, Quality)>,
     /// Of a stream.
     first_token: Option<Timestamp>,
+    /// Filter state says all of this.
+    published: bool,
 }
 
 /// Who answered, or was last asked to.
@@ -185,6 +187,10 @@ impl State {
             return (Self::Passing, Flow::Continue);
         }
         let (mut state, flow) = self.advance(service, event, began, host);
+        // Tracing reads filter state before the log comes.
+        if let Self::Answered(ended) = &mut state {
+            settle::publish(ended, service, host);
+        }
         if let Some(call) = state.call_mut() {
             call.spent.add(event, began, host.now());
         }
@@ -302,6 +308,7 @@ impl Ended {
             error: None,
             usage: None,
             first_token: None,
+            published: false,
             call,
         }
     }

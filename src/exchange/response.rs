@@ -1,7 +1,7 @@
 //! From the answer's headers to its end: it passes as it comes, and is read on the way.
 
 use super::answer::PROVIDER_REQUEST_ID;
-use super::{Routed, Service, State, failure, keeping, limits};
+use super::{Ended, Routed, Service, State, failure, keeping, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::stream::{End, Phase, Relay, Relayed};
 use crate::protocol::usage::{Meter, Quality, Usage};
@@ -62,11 +62,11 @@ pub(super) fn headers(
     }
     let ending = Ending::Open;
     let mut relaying = Relaying { routed, status, reader, first_token: None, ending };
-    if end {
-        relaying.finish();
-        keeping::finish(&mut relaying, service, now, host);
+    if !end {
+        return (State::Relaying(Box::new(relaying)), Flow::Continue);
     }
-    (State::Relaying(Box::new(relaying)), Flow::Continue)
+    relaying.finish();
+    passed(relaying, service, now, host)
 }
 
 /// The next bytes of the answer came.
@@ -87,10 +87,10 @@ pub(super) fn body(
     if let Some(changed) = relaying.read(&chunk, end, now) {
         report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), host);
     }
-    if end {
-        keeping::finish(&mut relaying, service, now, host);
+    if !end {
+        return (State::Relaying(relaying), Flow::Continue);
     }
-    (State::Relaying(relaying), Flow::Continue)
+    passed(*relaying, service, now, host)
 }
 
 /// The answer ended with trailers. Its last bytes are gone, so nothing can be appended to them.
@@ -101,8 +101,18 @@ pub(super) fn trailers(
     host: &impl Host,
 ) -> (State, Flow) {
     relaying.finish();
+    passed(*relaying, service, now, host)
+}
+
+/// All of the answer has passed.
+fn passed(
+    mut relaying: Relaying,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
     keeping::finish(&mut relaying, service, now, host);
-    (State::Relaying(relaying), Flow::Continue)
+    (State::Answered(Box::new(Ended::relayed(relaying, host))), Flow::Continue)
 }
 
 impl Relaying {

@@ -48,10 +48,7 @@ pub(super) fn settle(state: State, service: &Service, now: Timestamp, host: &imp
         limits::settle(reservation, used, target, service, now, host);
     }
     keeping::abandon(&mut ended.call.caching, service, host);
-    if ended.served.is_none() {
-        publish_call(&ended.call, ended.asked.as_deref(), service, host);
-    }
-    publish_end(&ended, host);
+    publish(&mut ended, service, host);
     log_end(&ended, service, now, host);
     count(&ended, service, now, host);
     let mut spent = ended.call.spent;
@@ -59,6 +56,17 @@ pub(super) fn settle(state: State, service: &Service, now: Timestamp, host: &imp
     number(host, "llm_overhead_us", spent.request.saturating_add(spent.response) / NANOS_A_MICRO);
     service.metrics.overhead_us(host, Phase::Request, spent.request / NANOS_A_MICRO);
     service.metrics.overhead_us(host, Phase::Response, spent.response / NANOS_A_MICRO);
+}
+
+/// What the access log, tracing and other filters may know at the end of a request.
+pub(super) fn publish(ended: &mut Ended, service: &Service, host: &impl Host) {
+    if std::mem::replace(&mut ended.published, true) {
+        return;
+    }
+    if ended.served.is_none() {
+        publish_call(&ended.call, ended.asked.as_deref(), service, host);
+    }
+    publish_end(ended, host);
 }
 
 impl Ended {
@@ -89,7 +97,8 @@ impl Ended {
         })
     }
 
-    fn relayed(relaying: Relaying, host: &impl Host) -> Self {
+    /// An answer that has passed, or of which no more will come.
+    pub(super) fn relayed(relaying: Relaying, host: &impl Host) -> Self {
         let usage = relaying.usage();
         let code = match relaying.ended(host) {
             Ending::Open | Ending::Complete => None,

@@ -3,6 +3,7 @@
 mod ecds;
 mod istio;
 mod local;
+mod otel;
 mod providers;
 mod shipped;
 mod tls;
