@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llm_gateway::host::fake::{Metric, SentCall};
+use llm_gateway::host::fake::{Fake, Metric, SentCall};
 use llm_gateway::host::{Flow, MetricKind};
 use log::Level;
 use serde_json::Value;
@@ -181,8 +181,11 @@ fn begins(found: &str, expected: &str) -> bool {
 }
 
 /// A counter that nobody has counted yet is 0.
-pub(crate) fn counter(worker: &Worker, name: &str) -> u64 {
-    stat(worker, name).as_u64().unwrap_or(0)
+pub(crate) fn count(host: &Fake, name: &str) -> u64 {
+    match host.metric(MetricKind::Counter, name) {
+        Some(Metric::Counter(count)) => count,
+        _ => 0,
+    }
 }
 
 fn written(flow: Flow) -> file::Flow {

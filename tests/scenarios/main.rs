@@ -19,6 +19,7 @@ mod file;
 mod parts;
 mod pipe;
 mod player;
+mod random;
 mod stream;
 mod tokens;
 mod worker;

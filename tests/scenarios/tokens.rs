@@ -225,7 +225,7 @@ impl Counted {
         let count = |kind: &str| -> u64 {
             let of = |provider: &str| {
                 let name = format!("llm_tokens_total.provider={provider};model=m;type={kind}");
-                crate::expect::counter(worker, &name)
+                crate::expect::count(&worker.host, &name)
             };
             of("p") + of("q")
         };
