@@ -1,5 +1,6 @@
 //! The gateway as its users meet it: the built filter inside a real Envoy. One module a topic.
 
+mod cache;
 mod configuration;
 mod contract;
 mod demo;

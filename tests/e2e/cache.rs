@@ -1,0 +1,333 @@
+//! The cache behind a real Envoy with four workers: what is served, to whom, and for how long.
+
+mod flight;
+mod memory;
+
+use std::time::{Duration, Instant};
+
+use harness::model_server::ModelServer;
+use harness::wait_for;
+use harness::wire::{Answer, Request};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::{CHAT, Gateway, MODEL, chat, cluster, streamed};
+
+const WORKERS: u32 = 4;
+
+/// The shipped gateway with this cache.
+fn cached(cache: Value) -> Gateway {
+    configured(|configuration| configuration["cache"] = cache.clone())
+}
+
+fn configured(edit: impl FnMut(&mut Value)) -> Gateway {
+    Gateway::launched(
+        |bootstrap| bootstrap.configure("gateway", edit).unwrap(),
+        |launch| launch.concurrency(WORKERS),
+    )
+}
+
+impl Gateway {
+    /// `cache-status` without the gateway's name in front.
+    fn asked(&self, request: &Request) -> (String, Answer) {
+        let answer = self.send(request);
+        let status = answer.header("cache-status").unwrap_or("none");
+        (status.trim_start_matches("llm-gateway; ").to_owned(), answer)
+    }
+
+    /// The status of a chat, which must be answered.
+    fn status(&self, body: &Value) -> String {
+        let (status, answer) = self.asked(&Request::post(CHAT, body));
+        assert_eq!((answer.status, answer.complete), (200, true), "{}", answer.text());
+        status
+    }
+
+    fn cache_total(&self, result: &str) -> u64 {
+        let name = format!("wasmcustom.llm_cache_total.result={result}");
+        self.envoy.admin().stat(&name).unwrap()
+    }
+
+    fn skipped(&self, reason: &str) -> u64 {
+        let name = format!("wasmcustom.llm_cache_skip_total.reason={reason}");
+        self.envoy.admin().stat(&name).unwrap()
+    }
+
+    fn held(&self) -> (u64, u64) {
+        let stat = |name: &str| self.envoy.admin().stat(name).unwrap();
+        (stat("wasmcustom.llm_cache_entries"), stat("wasmcustom.llm_cache_bytes"))
+    }
+
+    fn wait_for_entries(&self, entries: u64) -> (u64, u64) {
+        let held = || Ok(Some(self.held()).filter(|held| held.0 == entries));
+        wait_for(&format!("{entries} entries"), PATIENCE, held)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", self.held()))
+    }
+}
+
+fn is_hit(status: &str) -> bool {
+    status.starts_with("hit; ttl=")
+}
+
+#[test]
+fn a_hit_is_the_first_answer_whichever_worker_serves_it() {
+    let gateway = cached(json!({"ttl": "1h"}));
+    let request = Request::post(CHAT, &chat("twice"));
+    let (status, first) = gateway.asked(&request);
+    assert_eq!((status.as_str(), first.status), ("fwd=miss; stored", 200));
+    let first_id = first.header("x-request-id").unwrap();
+    for _ in 0..40 {
+        let (status, hit) = gateway.asked(&request);
+        assert!(status.starts_with("hit; ttl=35"), "{status}");
+        assert_eq!((hit.status, &hit.body), (200, &first.body));
+        assert_eq!(hit.header("content-type"), first.header("content-type"));
+        assert!(hit.header("age").unwrap().parse::<u64>().unwrap() < 60);
+        assert!(hit.header("x-request-id").is_some_and(|id| id != first_id));
+        assert_eq!(hit.header("x-llm-provider-request-id"), None);
+    }
+    assert_eq!(gateway.model.total(), 1);
+    let workers = gateway.envoy.admin().stats("worker_.*downstream_cx_total").unwrap();
+    let served = workers.iter().filter(|(name, count)| !name.contains("admin") && **count > 0);
+    assert!(served.count() > 1, "{workers:?}");
+    assert_eq!((gateway.cache_total("miss"), gateway.cache_total("hit")), (1, 40));
+    assert_eq!(gateway.wait_for_entries(1).0, 1);
+
+    let (_, hit) = gateway.asked(&request);
+    let entry = gateway.logged(&hit);
+    let expected = json!({
+        "status": 200, "details": "llm_cache_hit", "cache": "hit", "model": MODEL,
+        "provider": "local", "upstream_model": MODEL, "tokens": null, "attempts": null,
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(entry[key], *value, "{key} in {entry}");
+    }
+    gateway.assert_unharmed();
+}
+
+#[test]
+fn another_spelling_is_the_same_request_and_another_meaning_is_not() {
+    let gateway = cached(json!({"ttl": "1h"}));
+    let mut body = chat("spelled");
+    body["temperature"] = json!(1);
+    gateway.status(&body);
+    let respelled = format!(
+        r#"{{ "messages":[{{"content":"sp\u0065lled","role":"user"}}], "user":"u", "temperature":1.0, "model":"{MODEL}" }}"#
+    );
+    let request = Request::new("POST", CHAT).header("content-type", "application/json");
+    assert!(is_hit(&gateway.asked(&request.body(respelled)).0));
+    body["temperature"] = json!(1.5);
+    assert_eq!(gateway.status(&body), "fwd=miss; stored");
+}
+
+#[test]
+fn an_answer_is_served_until_its_time_is_over() {
+    let gateway = cached(json!({"ttl": "1500ms"}));
+    let (request, asked) = (Request::post(CHAT, &chat("short")), Instant::now());
+    let (_, first) = gateway.asked(&request);
+    let stored = Instant::now();
+    // A machine may be so slow that the time is over before the second question.
+    let (status, _) = gateway.asked(&request);
+    assert!(is_hit(&status) || asked.elapsed() > Duration::from_millis(1500), "{status}");
+    let fresh = wait_for("the end of its time", PATIENCE, || {
+        let asked = Instant::now();
+        let (status, answer) = gateway.asked(&request);
+        let late = asked.duration_since(stored) > Duration::from_millis(1600);
+        assert!(!(late && answer.body == first.body), "{status}: too old");
+        // It is stale, or was swept away.
+        let forwarded = ["fwd=stale; stored", "fwd=miss; stored"].contains(&status.as_str());
+        assert!(forwarded || is_hit(&status), "{status}");
+        Ok(forwarded.then_some(answer))
+    });
+    assert_ne!(fresh.unwrap().body, first.body);
+    assert!(asked.elapsed() > Duration::from_millis(1500));
+    gateway.wait_for_entries(0);
+}
+
+#[test]
+fn a_request_can_pass_the_cache_by_or_refresh_it() {
+    let gateway = cached(json!({"ttl": "1h", "operations": ["chat"], "models": [MODEL]}));
+    let request = Request::post(CHAT, &chat("fresh"));
+    let with = |control: &str| gateway.asked(&request.clone().header("cache-control", control));
+    let (_, first) = gateway.asked(&request);
+    let (status, other) = with("no-store");
+    assert_eq!(status, "fwd=bypass; detail=no_store");
+    assert_ne!(other.body, first.body);
+    assert_eq!(gateway.asked(&request).1.body, first.body);
+    let (status, refreshed) = with("no-cache");
+    assert_eq!(status, "fwd=request; stored");
+    assert_ne!(refreshed.body, first.body);
+    assert_eq!(gateway.asked(&request).1.body, refreshed.body);
+    assert!(is_hit(&with("max-age=3600").0));
+    assert!(is_hit(&with("only-if-cached").0));
+
+    let embedding = json!({"model": "sim-embedding", "input": "fresh"});
+    for _ in 0..2 {
+        let (status, _) = gateway.asked(&Request::post("/v1/embeddings", &embedding));
+        assert_eq!(status, "fwd=bypass; detail=operation");
+    }
+    assert_eq!((gateway.model.total(), gateway.cache_total("bypass")), (5, 3));
+}
+
+#[test]
+fn who_wants_only_what_is_cached_gets_504_in_their_dialect() {
+    let gateway = cached(json!({"ttl": "1h"}));
+    let only = |path: &str, body: &Value| {
+        let request = Request::post(path, body).header("cache-control", "only-if-cached");
+        let (status, answer) = gateway.asked(&request);
+        assert_eq!((status.as_str(), answer.status), ("detail=only_if_cached", 504), "{path}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        answer.json()
+    };
+    assert_eq!(only(CHAT, &chat("nobody"))["error"]["code"], "not_cached");
+    let mut message = chat("nobody");
+    message["max_tokens"] = json!(9);
+    assert_eq!(only("/v1/messages", &message)["type"], "error");
+    assert!(only("/api/chat", &chat("nobody"))["error"].is_string());
+    assert_eq!(gateway.model.total(), 0);
+}
+
+#[test]
+fn consumers_are_apart() {
+    let gateway = configured(|configuration| {
+        let consumer = |name: &str| {
+            let digest = Sha256::digest(format!("key-of-{name}"));
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({"name": name, "key_sha256": digest})
+        };
+        configuration["auth"] = json!({"mode": "optional"});
+        configuration["consumers"] = json!([consumer("one"), consumer("two")]);
+        configuration["cache"] = json!({"ttl": "1h"});
+    });
+    let request = Request::post(CHAT, &chat("whose"));
+    let mut bodies = Vec::new();
+    let keys = [("authorization", "Bearer key-of-one"), ("x-api-key", "key-of-two")];
+    for key in keys.map(Some).into_iter().chain([None]) {
+        let request = match key {
+            Some((name, value)) => request.clone().header(name, value),
+            None => request.clone(),
+        };
+        let (status, answer) = gateway.asked(&request);
+        assert_eq!(status, "fwd=miss; stored", "{key:?}");
+        assert!(is_hit(&gateway.asked(&request).0));
+        bodies.push(answer.body);
+    }
+    // However a consumer brings its key.
+    let (status, answer) = gateway.asked(&request.header("api-key", "key-of-one"));
+    assert!(is_hit(&status), "{status}");
+    assert_eq!(answer.body, bodies[0]);
+    assert_eq!(gateway.model.total(), 3);
+}
+
+#[test]
+fn callers_with_keys_of_their_own_are_apart() {
+    let gateway = cached(json!({"ttl": "1h"}));
+    let request = Request::post(CHAT, &chat("whose"));
+    let same = ("authorization", "Bearer same");
+    let callers: [&[(&str, &str)]; 5] = [
+        &[],
+        &[same],
+        &[("authorization", "Bearer other")],
+        &[same, ("x-api-key", "one")],
+        &[same, ("x-api-key", "two")],
+    ];
+    for expected in ["fwd=miss; stored", "hit; ttl=3"] {
+        for caller in callers {
+            let with = |request: Request, (name, value): &(&str, &str)| request.header(name, value);
+            let (status, _) = gateway.asked(&caller.iter().fold(request.clone(), with));
+            assert!(status.starts_with(expected), "{caller:?}: {status}");
+        }
+    }
+    assert_eq!(gateway.model.total(), callers.len());
+}
+
+#[test]
+fn models_are_apart_and_so_are_providers_with_a_model_of_the_same_name() {
+    let other = ModelServer::start(Default::default()).unwrap();
+    let gateway = Gateway::launched(
+        |bootstrap| {
+            let edit = |configuration: &mut Value| {
+                configuration["providers"]["other"] = json!({"models": [MODEL], "priority": 1});
+                configuration["providers"]["local"]["models"] = json!([MODEL, "sim-small"]);
+                configuration["models"] = json!({"alias": [{"provider": "local", "model": MODEL}]});
+                configuration["cache"] = json!({"ttl": "1h"});
+            };
+            cluster(bootstrap, "other", other.address(), None).configure("gateway", edit).unwrap()
+        },
+        |launch| launch.concurrency(WORKERS),
+    );
+    let ask = |model: &str| {
+        let mut body = chat("which");
+        body["model"] = json!(model);
+        gateway.status(&body)
+    };
+    assert_eq!(ask(MODEL), "fwd=miss; stored");
+    assert_eq!(ask("sim-small"), "fwd=miss; stored");
+    assert_eq!(ask(&format!("other/{MODEL}")), "fwd=miss; stored");
+    for same in [MODEL, "alias", &format!("local/{MODEL}")] {
+        assert!(is_hit(&ask(same)), "{same}");
+    }
+    assert_eq!((gateway.model.total(), other.total()), (2, 1));
+}
+
+#[test]
+fn what_is_not_whole_is_not_stored() {
+    let gateway = cached(json!({"ttl": "1h", "max_entry_bytes": "16KiB"}));
+    let stream = streamed(chat("half"));
+    for control in ["cut=2", "end-early=2", "error-event=2", "cut=0"] {
+        let answer = gateway.told(control, CHAT, &stream);
+        assert_eq!(answer.status, 200, "{control}");
+    }
+    // A client sees that such an answer is broken; what it says does not matter here.
+    for control in ["cut=20", "end-early=20"] {
+        Request::post(CHAT, &chat("half")).header("x-sim", control).send(gateway.address).ok();
+    }
+    assert_eq!(gateway.status(&stream), "fwd=miss; stored");
+    assert!(is_hit(&gateway.status(&stream)) && is_hit(&gateway.status(&chat("half"))));
+    assert!(gateway.skipped("incomplete") >= 5, "{}", gateway.skipped("incomplete"));
+
+    // Whole, but too long: of known length it is not even begun.
+    let long = gateway.told("size=1000000", CHAT, &chat("long"));
+    assert_eq!((long.header("cache-status"), long.complete), (Some("llm-gateway; fwd=miss"), true));
+    let long = gateway.told("size=1000000", CHAT, &streamed(chat("long")));
+    assert!(long.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(gateway.skipped("too_large"), 2);
+    assert_eq!(gateway.status(&chat("long")), "fwd=miss; stored");
+    gateway.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_leaves_spoils_nothing() {
+    let gateway = cached(json!({"ttl": "1h", "single_flight_wait": "10s"}));
+    for (text, body) in [("leave", chat("leave")), ("stream", streamed(chat("stream")))] {
+        let request = Request::post(CHAT, &body).header("x-sim", "split=20; gap=50");
+        let mut exchange = request.open(gateway.address).unwrap();
+        exchange.wait_for("\"id\"").unwrap();
+        exchange.abort();
+        // If it has not been noticed yet, this one waits for it.
+        let status = gateway.status(&body);
+        assert_eq!(status, "fwd=miss; stored", "{text}");
+        assert!(is_hit(&gateway.status(&body)), "{text}");
+    }
+    assert_eq!(gateway.skipped("incomplete"), 2);
+    gateway.assert_unharmed();
+}
+
+#[test]
+fn a_shadow_serves_nothing_and_tells_what_it_would_have() {
+    let gateway = cached(json!({"ttl": "1h", "mode": "shadow"}));
+    let body = chat("shadow");
+    let (status, first) = gateway.asked(&Request::post(CHAT, &body));
+    assert_eq!(status, "fwd=miss; stored");
+    for body in [&body, &streamed(body.clone()), &body] {
+        let (status, answer) = gateway.asked(&Request::post(CHAT, body));
+        assert_eq!(status, "fwd=bypass; detail=shadow");
+        assert_ne!(answer.body, first.body);
+    }
+    // Without its control the model would have said something else.
+    gateway.told("tokens=9", CHAT, &body);
+    assert_eq!((gateway.model.total(), gateway.cache_total("shadow_hit")), (5, 4));
+    assert_eq!((gateway.skipped("shadow_same"), gateway.skipped("shadow_different")), (3, 1));
+    assert_eq!(gateway.cache_total("hit"), 0);
+}
+
+/// On a machine with more to do than it can.
+const PATIENCE: Duration = Duration::from_secs(30);
