@@ -26,6 +26,7 @@ mod openai_to_cohere;
 mod openai_to_gemini;
 mod openai_to_ollama;
 mod path;
+mod responses_to_openai;
 mod schema;
 
 use std::borrow::Cow;
@@ -35,6 +36,7 @@ pub use answer::{Answer, MAX_ANSWER, MAX_ERROR};
 
 use crate::error::Error;
 use crate::protocol::Operation;
+use crate::protocol::wire::Rest;
 
 /// What a translation has to know beside the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub struct Asked {
     pub usage: bool,
     /// What the model thinks is to be told.
     pub thinking: bool,
+    /// Fields of the request that the answer tells again.
+    pub(crate) echo: Rest<'static>,
 }
 
 /// The pairs: the client's operation, and how the provider frames its streams.
@@ -171,6 +175,7 @@ pairs! {
     OpenAiToOllama = openai_to_ollama, Chat, JsonLines;
     OpenAiToCohere = openai_to_cohere, Chat, EventStream;
     OpenAiToBedrock = openai_to_bedrock, Chat, Aws;
+    ResponsesToOpenAi = responses_to_openai, Responses, EventStream;
 }
 
 /// One call at one provider.

@@ -45,7 +45,8 @@ fn golden_files_come_out_as_they_are_written() {
         for case in directories(&golden().join(pair.name())) {
             cases += 1;
             let context = context_of(&case);
-            let mut asked = Asked { stream: true, usage: true, thinking: true };
+            let mut asked =
+                Asked { stream: true, usage: true, thinking: true, ..Default::default() };
             if let Some(body) = read(&case.join("request.json")) {
                 let out = match pair.request(&body, &context) {
                     Ok(translated) => {
@@ -78,7 +79,8 @@ fn golden_files_come_out_as_they_are_written() {
             for ending in ["sse", "jsonl", "hex"] {
                 if let Some(body) = read(&case.join(format!("stream.{ending}"))) {
                     let body = if ending == "hex" { from_hex(&body) } else { body };
-                    let asked = Asked { stream: true, usage: true, thinking: true };
+                    let asked =
+                        Asked { stream: true, usage: true, thinking: true, ..asked.clone() };
                     check_stream(pair, &case.join("stream.out.sse"), &context, &asked, &body);
                 }
             }
@@ -251,7 +253,7 @@ proptest! {
         status in 100u16..600,
     ) {
         let context = context();
-        let asked = Asked { stream: true, usage: true, thinking: true };
+        let asked = Asked { stream: true, usage: true, thinking: true, ..Default::default() };
         let mut wrapped = json!({"messages": messages, "input": messages, "max_tokens": 5, "choices": messages, "content": messages, "output": messages});
         if let Value::Object(members) = &body {
             members.iter().for_each(|(key, value)| wrapped[key] = value.clone());

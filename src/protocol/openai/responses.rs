@@ -287,6 +287,28 @@ tagged! {
 }
 
 object! {
+    /// An event of a stream; which fields it has depends on what it is.
+    pub struct StreamEvent<'a> {
+        /// `response.created`, `response.output_text.delta` and many more.
+        kind as "type": Cow<'a, str>,
+        sequence_number: u64,
+        response: Option<ResponsesResponse<'a>>,
+        output_index: Option<u64>,
+        item: Option<OutputItem<'a>>,
+        item_id: Option<Cow<'a, str>>,
+        content_index: Option<u64>,
+        summary_index: Option<u64>,
+        part: Option<Raw<'a>>,
+        delta: Option<Cow<'a, str>>,
+        text: Option<Cow<'a, str>>,
+        refusal: Option<Cow<'a, str>>,
+        name: Option<Cow<'a, str>>,
+        arguments: Option<Cow<'a, str>>,
+        logprobs: Option<Raw<'a>>,
+    }
+}
+
+object! {
     pub struct ResponseUsage<'a> {
         input_tokens: u64,
         input_tokens_details: InputTokensDetails<'a>,
@@ -299,6 +321,7 @@ object! {
 object! {
     pub struct InputTokensDetails<'a> {
         cached_tokens: u64,
+        cache_write_tokens: u64,
     }
 }
 
@@ -314,6 +337,7 @@ impl From<Usage> for ResponseUsage<'_> {
             input_tokens: usage.input,
             input_tokens_details: InputTokensDetails {
                 cached_tokens: usage.cached_input,
+                cache_write_tokens: usage.cache_write,
                 ..Default::default()
             },
             output_tokens: usage.output,

@@ -52,6 +52,11 @@ impl<'a> Raw<'a> {
         Some(Self(json))
     }
 
+    /// `json` must be one JSON value.
+    pub(crate) const fn literal(json: &'static str) -> Self {
+        Self(Cow::Borrowed(json))
+    }
+
     pub(crate) fn from_wire<'b>(value: &impl Wire<'b>) -> Self {
         // What is written of text is text.
         Self(String::from_utf8(super::write(value)).unwrap_or_default().into())
@@ -206,6 +211,12 @@ impl<'a> Wire<'a> for Rest<'a> {
 impl Number<'_> {
     pub fn as_f64(&self) -> f64 {
         self.0.parse().unwrap_or_default()
+    }
+}
+
+impl From<u64> for Number<'_> {
+    fn from(number: u64) -> Self {
+        Self(Cow::Owned(number.to_string()))
     }
 }
 

@@ -66,7 +66,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: true, thinking: thinks },
+        asked: Asked { stream, usage: true, thinking: thinks, ..Default::default() },
     })
 }
 

@@ -1,0 +1,144 @@
+//! The items of a request's input.
+
+use std::borrow::Cow;
+
+use super::super::fields::{invalid, unsupported};
+use crate::error::Error;
+use crate::protocol::openai::chat::{
+    self, File, FilePart, FunctionToolCall, ImagePart, ImageUrl, Message, RefusalPart, TextPart,
+    ToolCall,
+};
+use crate::protocol::openai::responses::{FunctionCall, InputItem, InputMessage, Item, Part, Role};
+use crate::protocol::wire::TextOr;
+
+pub(super) fn translate<'a>(
+    instructions: Option<Cow<'a, str>>,
+    input: Option<TextOr<'a, Vec<InputItem<'a>>>>,
+) -> Result<Vec<Message<'a>>, Error> {
+    let mut messages: Vec<Message<'a>> =
+        instructions.map(|text| message(chat::Role::System, text)).into_iter().collect();
+    match input {
+        None => {}
+        Some(TextOr::Text(text)) => messages.push(message(chat::Role::User, text)),
+        Some(TextOr::Other(items)) => {
+            for (index, item) in items.into_iter().enumerate() {
+                add(item, &format!("input[{index}]"), &mut messages)?;
+            }
+        }
+    }
+    if messages.is_empty() {
+        return Err(invalid("input", "it must not be empty"));
+    }
+    Ok(messages)
+}
+
+fn add<'a>(item: InputItem<'a>, at: &str, messages: &mut Vec<Message<'a>>) -> Result<(), Error> {
+    match item {
+        InputItem::Message(said) | InputItem::Item(Item::Message(said)) => {
+            messages.push(spoken(said, at)?);
+        }
+        InputItem::Item(Item::FunctionCall(call)) => {
+            let call = tool_call(call);
+            match messages.last_mut() {
+                Some(last) if last.role == chat::Role::Assistant => {
+                    last.tool_calls.get_or_insert_default().push(call);
+                }
+                _ => messages.push(Message {
+                    role: chat::Role::Assistant,
+                    tool_calls: Some(vec![call]),
+                    ..Default::default()
+                }),
+            }
+        }
+        InputItem::Item(Item::FunctionCallOutput(result)) => {
+            let content = match result.output {
+                TextOr::Text(text) => TextOr::Text(text),
+                TextOr::Other(parts) => TextOr::Other(self::parts(parts, &format!("{at}.output"))?),
+            };
+            messages.push(Message {
+                role: chat::Role::Tool,
+                content: Some(content),
+                tool_call_id: Some(result.call_id),
+                ..Default::default()
+            });
+        }
+        InputItem::Item(Item::Reasoning(_)) => {}
+        InputItem::Item(Item::Other(_)) => return Err(unsupported(format!("{at}.type"))),
+    }
+    Ok(())
+}
+
+fn spoken<'a>(said: InputMessage<'a>, at: &str) -> Result<Message<'a>, Error> {
+    let role = match said.role {
+        // Not every server knows developers.
+        Role::System | Role::Developer => chat::Role::System,
+        Role::User => chat::Role::User,
+        Role::Assistant => chat::Role::Assistant,
+    };
+    let content = match said.content {
+        TextOr::Text(text) => TextOr::Text(text),
+        TextOr::Other(parts) => {
+            let mut parts = self::parts(parts, &format!("{at}.content"))?;
+            match parts.as_mut_slice() {
+                // Nor a list where a text will do.
+                [chat::Part::Text(part)] => TextOr::Text(std::mem::take(&mut part.text)),
+                _ => TextOr::Other(parts),
+            }
+        }
+    };
+    Ok(Message { role, content: Some(content), ..Default::default() })
+}
+
+fn parts<'a>(parts: Vec<Part<'a>>, at: &str) -> Result<Vec<chat::Part<'a>>, Error> {
+    let translate = |(index, part)| part_of(part, || format!("{at}[{index}]"));
+    parts.into_iter().enumerate().map(translate).collect()
+}
+
+fn part_of<'a>(part: Part<'a>, at: impl Fn() -> String) -> Result<chat::Part<'a>, Error> {
+    Ok(match part {
+        Part::InputText(part) => text_part(part.text),
+        Part::OutputText(part) => text_part(part.text),
+        Part::Refusal(part) => {
+            let refusal = part.refusal;
+            chat::Part::Refusal(RefusalPart { refusal, ..Default::default() })
+        }
+        Part::Image(part) => {
+            let url = part.image_url.ok_or_else(|| unsupported(format!("{}.file_id", at())))?;
+            let image_url = ImageUrl { url, detail: part.detail, ..Default::default() };
+            chat::Part::Image(ImagePart { image_url, ..Default::default() })
+        }
+        Part::File(part) => {
+            if part.file_url.is_some() {
+                return Err(unsupported(format!("{}.file_url", at())));
+            }
+            let file = File {
+                file_data: part.file_data,
+                file_id: part.file_id,
+                filename: part.filename,
+                ..Default::default()
+            };
+            chat::Part::File(FilePart { file, ..Default::default() })
+        }
+        Part::Other(_) => return Err(unsupported(format!("{}.type", at()))),
+    })
+}
+
+fn tool_call(call: FunctionCall<'_>) -> ToolCall<'_> {
+    ToolCall::Function(FunctionToolCall {
+        id: call.call_id,
+        function: chat::FunctionCall {
+            name: call.name,
+            arguments: call.arguments,
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
+fn text_part(text: Cow<'_, str>) -> chat::Part<'_> {
+    chat::Part::Text(TextPart { text, ..Default::default() })
+}
+
+fn message(role: chat::Role, text: Cow<'_, str>) -> Message<'_> {
+    Message { role, content: Some(TextOr::Text(text)), ..Default::default() }
+}

@@ -1,0 +1,34 @@
+//! OpenAI's responses API at a server that only knows chat completions.
+//!
+//! | responses | chat completions |
+//! |---|---|
+//! | `instructions` | the first message, of the system |
+//! | `input`: a text; messages | a message of the user; messages |
+//! | `function_call` items in a row, after an answer | the `tool_calls` of one message, of that answer |
+//! | `function_call_output` | a `tool` message |
+//! | `input_image`, `input_file` with data or an id | `image_url`, `file` |
+//! | `tools`, `tool_choice` | the same, one level deeper |
+//! | `text.format` | `response_format` |
+//! | `text.verbosity`, `reasoning.effort` | `verbosity`, `reasoning_effort` |
+//! | `max_output_tokens` | `max_tokens`; `max_completion_tokens` for OpenAI's reasoning models |
+//! | `stream` | also `stream_options.include_usage`, for this API always tells |
+//!
+//! Refused: what lives at OpenAI: `previous_response_id`, `conversation`, `prompt`, `background`,
+//! items and images by reference, files by link, tools that are no functions; `top_logprobs`.
+//!
+//! Left out with a warning: all fields that are not known here. Left out without one: reasoning of
+//! earlier turns, `metadata` (the answer has it), `store: false`.
+//!
+//! Answers: one item each for reasoning (as a summary), for what is said and for every call; the
+//! fields of the request are told again. Finish reasons: `length`, `content_filter`: `incomplete`
+//! with the reason; others: `completed`.
+
+mod items;
+mod request;
+mod response;
+mod stream;
+
+pub(super) use super::failure::openai as error;
+pub(super) use request::request;
+pub(super) use response::response;
+pub(super) use stream::Stream;
