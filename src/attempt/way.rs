@@ -32,6 +32,10 @@ impl Way {
             (Api::Bedrock, Chat) => Self::Translated(Pair::OpenAiToBedrock),
             (Api::Gemini, Chat) => Self::Translated(Pair::OpenAiToGemini),
             (Api::Ollama, Chat) => Self::Translated(Pair::OpenAiToOllama),
+            (Api::Gemini, Embedding) => Self::Translated(Pair::EmbeddingsToGemini),
+            (Api::Cohere, Embedding) => Self::Translated(Pair::EmbeddingsToCohere),
+            (Api::Bedrock, Embedding) => Self::Translated(Pair::EmbeddingsToBedrock),
+            (Api::Ollama, Embedding) => Self::Translated(Pair::EmbeddingsToOllama),
             (Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,
             _ => Self::Unknown,
         }

@@ -306,6 +306,21 @@ object! {
 }
 
 object! {
+    /// `POST /model/amazon.titan-embed-text-v2:0/invoke`
+    pub struct TitanEmbedRequest<'a> {
+        input_text as "inputText": Cow<'a, str>,
+        dimensions: Option<u64>,
+    }
+}
+
+object! {
+    pub struct TitanEmbedResponse<'a> {
+        embedding: Raw<'a>,
+        input_text_token_count as "inputTextTokenCount": Option<u64>,
+    }
+}
+
+object! {
     /// A refusal, and the payload of an exception within a stream.
     pub struct Problem<'a> {
         message: Option<Cow<'a, str>>,

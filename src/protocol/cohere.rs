@@ -274,7 +274,8 @@ object! {
 object! {
     /// `POST /v2/embed`
     pub struct EmbedRequest<'a> {
-        model: Cow<'a, str>,
+        /// Absent where the path has it.
+        model: Option<Cow<'a, str>>,
         texts: Vec<Cow<'a, str>>,
         /// `search_document`, `search_query`, `classification`, `clustering`
         input_type: Cow<'a, str>,

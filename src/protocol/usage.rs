@@ -105,6 +105,8 @@ pub struct Report {
     input_tokens_details: Option<InputDetails>,
     completion_tokens_details: Option<OutputDetails>,
     output_tokens_details: Option<OutputDetails>,
+    /// The gateway's own word for a count that it made up itself.
+    estimated: Option<bool>,
 }
 
 impl Report {
@@ -155,6 +157,7 @@ impl Report {
                 .completion_tokens_details
                 .or(self.completion_tokens_details),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            estimated: later.estimated.or(self.estimated),
         }
     }
 
@@ -169,6 +172,7 @@ impl Report {
         let known = |count: &u64| *count > 0 || text == 0;
         let input = self.input().map(|_| reported.input).filter(known);
         let quality = match (input, self.output().filter(known)) {
+            _ if self.estimated == Some(true) => Quality::Estimated,
             (Some(_), Some(_)) => Quality::Exact,
             (Some(_), None) if !speaks => Quality::Exact,
             (None, Some(_)) if operation.dialect() == Dialect::Ollama => Quality::Exact,
@@ -446,6 +450,13 @@ mod tests {
         assert_eq!(usage(zero, 0), (0, 0, Exact));
         let cached = r#"{"input_tokens":0,"cache_read_input_tokens":5,"output_tokens":1}"#;
         assert_eq!(usage(cached, 8), (5, 1, Exact));
+    }
+
+    #[test]
+    fn an_estimate_says_that_it_is_one() {
+        let usage = br#"{"prompt_tokens":5,"total_tokens":5,"estimated":true}"#;
+        let (usage, quality) = Report::read(usage).unwrap().usage(Operation::Embedding, 0, 9);
+        assert_eq!((usage.input, usage.output, quality), (5, 0, Estimated));
     }
 
     #[test]

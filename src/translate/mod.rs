@@ -16,6 +16,10 @@ mod answer;
 mod anthropic_to_openai;
 mod chat;
 mod claude;
+mod embeddings_to_bedrock;
+mod embeddings_to_cohere;
+mod embeddings_to_gemini;
+mod embeddings_to_ollama;
 mod failure;
 mod fields;
 mod gpt;
@@ -28,6 +32,7 @@ mod openai_to_ollama;
 mod path;
 mod responses_to_openai;
 mod schema;
+mod vectors;
 
 use std::borrow::Cow;
 
@@ -73,6 +78,10 @@ pub struct Asked {
     pub usage: bool,
     /// What the model thinks is to be told.
     pub thinking: bool,
+    /// Embeddings are to be in base64.
+    pub(crate) base64: bool,
+    /// Of the texts to be embedded, for an estimate.
+    pub(crate) input_bytes: u64,
     /// Fields of the request that the answer tells again.
     pub(crate) echo: Rest<'static>,
 }
@@ -176,6 +185,10 @@ pairs! {
     OpenAiToCohere = openai_to_cohere, Chat, EventStream;
     OpenAiToBedrock = openai_to_bedrock, Chat, Aws;
     ResponsesToOpenAi = responses_to_openai, Responses, EventStream;
+    EmbeddingsToGemini = embeddings_to_gemini, Embedding, EventStream;
+    EmbeddingsToCohere = embeddings_to_cohere, Embedding, EventStream;
+    EmbeddingsToBedrock = embeddings_to_bedrock, Embedding, EventStream;
+    EmbeddingsToOllama = embeddings_to_ollama, Embedding, EventStream;
 }
 
 /// One call at one provider.

@@ -39,6 +39,15 @@ object! {
     }
 }
 
+object! {
+    pub struct EmbeddingUsage<'a> {
+        prompt_tokens: u64,
+        total_tokens: u64,
+        /// No field of OpenAI's own: the provider did not count.
+        estimated: Option<bool>,
+    }
+}
+
 /// What is to be embedded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<'a> {

@@ -56,7 +56,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: true, thinking: true, echo },
+        asked: Asked { stream, usage: true, thinking: true, echo, ..Asked::default() },
     })
 }
 
