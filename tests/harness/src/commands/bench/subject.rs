@@ -60,8 +60,16 @@ impl Subject {
         Self { name: name.into(), filter: Filter::Gateway(configuration) }
     }
 
+    /// The gateway's, where it is one.
+    pub(super) fn configuration(&self) -> Option<&Value> {
+        match &self.filter {
+            Filter::Gateway(configuration) => Some(configuration),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_gateway(&self) -> bool {
-        matches!(self.filter, Filter::Gateway(_))
+        self.configuration().is_some()
     }
 
     /// An Envoy with one worker, on a processor of its own where there are several.
@@ -79,7 +87,7 @@ impl Subject {
         let mut bootstrap = Bootstrap::read(&root().join("envoy/envoy.yaml"))?
             .any_ports()
             .endpoint(CLUSTER, upstream)?;
-        if let Filter::Gateway(configuration) = &self.filter {
+        if let Some(configuration) = self.configuration() {
             bootstrap = bootstrap
                 .module(wasm::module()?)
                 .configure("gateway", |value| *value = configuration.clone())?;
