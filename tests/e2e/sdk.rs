@@ -2,10 +2,11 @@
 //! and every class of error, over HTTP/1.1 and HTTP/2 (Node: HTTP/1.1), against an Envoy with one
 //! worker and one with four.
 
+use std::fs;
 use std::sync::LazyLock;
 
-use harness::sdk;
-use serde_json::{Value, json};
+use harness::{root, sdk};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::{Gateway, MODEL};
@@ -30,6 +31,28 @@ fn openai_and_anthropic_for_node() {
     let urls = urls();
     let args: Vec<_> = urls.iter().map(String::as_str).collect();
     passed(2, sdk::run_node(include_str!("sdk/node_sdks.mjs"), &args).unwrap());
+}
+
+/// As they are printed, but for the address.
+#[test]
+fn the_readmes_snippets() {
+    let served = |name: &str| (name.to_owned(), json!([{"provider": "local", "model": MODEL}]));
+    let names: Map<_, _> = ["smollm2", "claude-haiku-4-5"].into_iter().map(served).collect();
+    let gateway = Gateway::configured(|value| {
+        *value = json!({"providers": {"local": {"models": [MODEL]}}, "models": names});
+    });
+    let url = gateway.envoy.url("gateway").unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let snippets = readme.split("```python\n").skip(1).filter_map(|part| part.split("```").next());
+    let mut run = 0;
+    for snippet in snippets {
+        let printed = "http://127.0.0.1:10000";
+        assert!(snippet.contains(printed), "{snippet}");
+        let output = sdk::run_python(&snippet.replace(printed, &url), &[]).unwrap();
+        assert!(output.contains("role='assistant'"), "{snippet}{output}");
+        run += 1;
+    }
+    assert_eq!(run, 2);
 }
 
 fn python(script: &str) -> String {
