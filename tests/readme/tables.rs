@@ -173,6 +173,20 @@ fn every_filter_state_is_in_the_readme() {
     }
 }
 
+#[test]
+fn attributes_of_spans_are_those_of_the_recipe() {
+    let recipe = crate::markdown::read("envoy/otel.yaml");
+    let tags = recipe.lines().filter_map(|line| {
+        let (tag, rest) = line.trim().strip_prefix("- {tag: ")?.split_once(", value: ")?;
+        let (_, name) = rest.split_once("FILTER_STATE(wasm.")?;
+        Some((name.split(':').next()?.to_owned(), format!("`{tag}`")))
+    });
+    let rows = table("### For the access log and other filters", "name");
+    let told = rows.iter().filter(|row| !row[2].is_empty());
+    let told = told.map(|row| (plain(&row[0]).to_owned(), row[2].clone()));
+    assert_eq!(told.collect::<BTreeSet<_>>(), tags.collect::<BTreeSet<_>>());
+}
+
 const STATE_FILES: [&str; 2] = ["src/exchange/settle.rs", "src/handoff.rs"];
 const INTERNAL: [&str; 4] = ["llm_cluster", "llm_chain", "llm_original", "llm_credential"];
 
