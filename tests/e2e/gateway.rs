@@ -1,6 +1,7 @@
 //! The shipped configuration: calls, streams, models, errors in the caller's dialect, names of
 //! requests, and what operators see of it.
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::LazyLock;
 
@@ -211,6 +212,29 @@ fn a_provider_error_keeps_its_meaning_in_every_dialect() {
             refused(gateway, told, kinds, code, |path, body| gateway.told(&controls, path, &body));
         }
     }
+}
+
+/// What is too long for people is not passed on: its status is.
+#[test]
+fn an_error_without_end_keeps_its_status() {
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = server.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in server.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 65536]);
+            let _ =
+                write!(stream, "HTTP/1.1 422 No\r\nconnection: close\r\nretry-after: 7\r\n\r\n");
+            let _ = stream.write_all(&[b'x'; 500_000]);
+        }
+    });
+    let gateway = Gateway::adapted(|bootstrap| bootstrap.endpoint("local", address).unwrap());
+    let kinds = ["invalid_request_error", "invalid_request_error"];
+    refused(&gateway, 422, kinds, "invalid_value", |path, body| {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.header("retry-after"), Some("7"));
+        answer
+    });
 }
 
 #[test]
