@@ -16,18 +16,19 @@ use crate::translate::{Call, Context};
 /// The headers came.
 pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State, Flow) {
     let left = Left::read(host);
-    let made = host.headers(Map::RequestHeaders).and_then(|headers| {
-        let original = make(&service.provider, &headers, left.as_ref(), host)?;
-        Ok((headers, original))
-    });
-    let (headers, original) = match made {
-        Ok(made) => made,
+    let headers = match host.headers(Map::RequestHeaders) {
+        Ok(headers) => headers,
         Err(status) => {
             tell(Err(status), "request headers", host);
-            return (State::Done, Flow::Continue);
+            let lost = host.reply(503, "llm_service_unavailable", &[], b"");
+            tell(lost, "reply", host);
+            return (State::Done, Flow::Pause);
         }
     };
-    let step = left.as_ref().and_then(|left| left.steps().next());
+    let original = match &left {
+        Some(_) => Original::read_or_note(&headers, host),
+        None => Original::default(),
+    };
     let operation = operation(&original, &headers);
     let then = Waiting {
         operation,
@@ -36,6 +37,12 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         can_fail_over: left.as_ref().is_some_and(|left| left.steps().count() > 1),
         warnings: Vec::new(),
     };
+    if let Err(status) = make(&service.provider, &headers, original, left.as_ref(), host) {
+        // Half made, it could hold what is for another provider.
+        tell(Err(status), "request headers", host);
+        return then.refuse(&lost(), host);
+    }
+    let step = left.as_ref().and_then(|left| left.steps().next());
     let change = match (Way::of(operation, service.provider.api), step) {
         (Way::Unknown, _) => {
             let message = "The provider of this model has no API for this kind of call.";
@@ -70,8 +77,7 @@ pub(super) fn body(reading: Reading, service: &Service, host: &impl Host) -> (St
         Ok(Err(refusal)) => then.refuse(&refusal, host),
         Err(status) => {
             tell(Err(status), "request body", host);
-            let lost = Error::new(Kind::ServiceUnavailable, "The request could not be sent on.");
-            then.refuse(&lost, host)
+            then.refuse(&lost(), host)
         }
     }
 }
@@ -138,17 +144,18 @@ fn replace(body: &[u8], host: &impl Host) -> Result<(), Status> {
     write(Map::RequestHeaders, "content-length", Some(length.as_bytes()), host)
 }
 
-/// Writes the headers; returns what they were before any attempt.
+fn lost() -> Error {
+    Error::new(Kind::ServiceUnavailable, "The request could not be sent on.")
+}
+
+/// Writes the headers. `original`: what earlier attempts changed of them.
 fn make(
     provider: &Provider,
     headers: &Pairs,
+    mut original: Original,
     left: Option<&Left>,
     host: &impl Host,
-) -> Result<Original, Status> {
-    let mut original = match left {
-        Some(_) => Original::read_or_note(headers, host),
-        None => Original::default(),
-    };
+) -> Result<(), Status> {
     let path = original.value(headers, ":path").map(|path| rebase(path, &provider.base_path));
     let mut ours: Vec<(&str, Option<&[u8]>)> = Vec::new();
     if let Some(path) = path.as_deref() {
@@ -190,7 +197,7 @@ fn make(
         original.save(host)?;
         left.advance(host)?;
     }
-    Ok(original)
+    Ok(())
 }
 
 /// What was asked, by the path that the client called.

@@ -5,7 +5,7 @@ use super::limits::{self, Ask};
 use super::request::{report, too_large};
 use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, send};
 use crate::error::{Error, Kind};
-use crate::host::{Buffer, Flow, Host, Status, Timestamp};
+use crate::host::{Buffer, Flow, Host, Map, Status, Timestamp};
 use crate::protocol::Operation;
 use crate::protocol::probe::{self, Probe};
 use crate::protocol::usage::estimate;
@@ -40,6 +40,11 @@ pub(super) fn body(
         }
         return answer::refuse(call, None, &probe::missing("model"), host);
     };
+    // A compressed answer could not be read on its way.
+    if headers.get("accept-encoding").is_some() {
+        let name = b"accept-encoding";
+        report(host.remove_header(Map::RequestHeaders, name), "accept-encoding", host);
+    }
     let chain = match route(&call, &probe, asked, service, host) {
         Ok(chain) => chain,
         Err(refusal) => return answer::refuse(call, Some(asked.into()), &refusal, host),

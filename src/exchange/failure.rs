@@ -19,12 +19,11 @@ pub(super) fn headers(
     host: &impl Host,
 ) -> (State, Flow) {
     let details = host.property(&["response", "code_details"]).unwrap_or_default();
-    if details.starts_with(OWN_DETAILS) {
+    if let Some(label) = details.strip_prefix(OWN_DETAILS) {
         // The provider role refused, in the caller's dialect.
-        return (
-            ended(routed, status, &Error::new(kind(status), NO_DETAILS), host),
-            Flow::Continue,
-        );
+        let told = Kind::ALL.into_iter().find(|kind| kind.row().label.as_bytes() == label);
+        let error = Error::new(told.unwrap_or(kind(status)), NO_DETAILS);
+        return (ended(routed, status, &error, host), Flow::Continue);
     }
     let (retry, id) = (retry(headers), provider_id(headers));
     if details != b"via_upstream" {
@@ -74,8 +73,8 @@ pub(super) fn body(failing: Failing, host: &impl Host) -> (State, Flow) {
     (ended(routed, status, &error, host), Flow::Continue)
 }
 
-/// Envoy answered before the request was read.
-pub(super) fn unread(call: Call, host: &impl Host) -> (State, Flow) {
+/// Envoy answered before the request went on.
+pub(super) fn unread(call: Call, asked: Option<Box<str>>, host: &impl Host) -> (State, Flow) {
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
     let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
     let details = host.property(&["response", "code_details"]).unwrap_or_default();
@@ -86,9 +85,12 @@ pub(super) fn unread(call: Call, host: &impl Host) -> (State, Flow) {
     match error {
         Some(error) => {
             let status = if status == 408 { status } else { error.status() };
-            answer::refuse_as(call, status, None, &error, host)
+            answer::refuse_as(call, status, asked, &error, host)
         }
-        None => (State::Answered(Box::new(Ended { status, ..Ended::of(call) })), Flow::Continue),
+        None => {
+            let ended = Ended { asked, status, ..Ended::of(call) };
+            (State::Answered(Box::new(ended)), Flow::Continue)
+        }
     }
 }
 

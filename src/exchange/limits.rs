@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::request::report;
 use super::{Call, Routed, Service};
 use crate::error::Error;
-use crate::host::{Host, Map, Timestamp};
+use crate::host::{Host, Map, Pairs, Timestamp};
 use crate::limit::headers::RateHeaders;
 use crate::limit::{Notes, Refused, Reservation, Spend, Subject, Ticket};
 use crate::protocol::Operation;
@@ -114,10 +115,20 @@ pub(super) fn rate_headers(call: &Call, now: Timestamp) -> RateHeaders {
     RateHeaders::new(&call.standings, call.dialect, now)
 }
 
-pub(super) fn write_rate_headers(call: &Call, now: Timestamp, host: &impl Host) {
-    for (name, value) in rate_headers(call, now).iter() {
-        if let Err(status) = host.set_header(Map::ResponseHeaders, name, value) {
-            host.log(log::Level::Error, &format!("{name}: {status}"));
+/// `theirs` are the answer's headers as they came. Where the gateway has a limit, the provider's own
+/// are about another account than the caller's, and would be taken for ours.
+pub(super) fn write_rate_headers(call: &Call, theirs: &Pairs, now: Timestamp, host: &impl Host) {
+    let ours = rate_headers(call, now);
+    for (name, value) in ours.iter() {
+        report(host.set_header(Map::ResponseHeaders, name, value), name, host);
+    }
+    if ours.iter().next().is_none() {
+        return;
+    }
+    for (name, _) in theirs.iter() {
+        let is_limit = RATE_HEADERS.iter().any(|prefix| name.starts_with(prefix));
+        if is_limit && ours.iter().all(|(own, _)| own.as_bytes() != name) {
+            report(host.remove_header(Map::ResponseHeaders, name), "rate headers", host);
         }
     }
 }
@@ -156,3 +167,6 @@ fn count(notes: &Notes, service: &Service, host: &impl Host) {
     }
     service.metrics.evictions(host, notes.evictions.into());
 }
+
+/// What OpenAI's and Anthropic's headers about rate limits begin with.
+const RATE_HEADERS: [&[u8]; 2] = [b"x-ratelimit-", b"anthropic-ratelimit-"];

@@ -224,11 +224,11 @@ impl State {
                 (state, Flow::Pause)
             }
             (Self::Joining(joining), Event::ResponseHeaders { .. }) => {
-                failure::unread(joining.routed.call, host)
+                failure::unread(joining.routed.call, Some(joining.routed.asked), host)
             }
             // Envoy answers itself before the body is there.
             (Self::Reading(reading), Event::ResponseHeaders { .. }) => {
-                failure::unread(reading.call, host)
+                failure::unread(reading.call, None, host)
             }
             (Self::Waiting(routed), Event::ResponseHeaders { end }) => {
                 response::headers(*routed, service, end, now, host)

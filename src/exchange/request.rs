@@ -129,11 +129,6 @@ fn identify(
     if length.is_some_and(|length| length > config.max_request_bytes) {
         return Err(too_large(service));
     }
-    // A compressed answer could not be read on its way.
-    if call.operation != Operation::Other && headers.get("accept-encoding").is_some() {
-        let name = b"accept-encoding";
-        report(host.remove_header(Map::RequestHeaders, name), "accept-encoding", host);
-    }
     Ok(Next::Read)
 }
 

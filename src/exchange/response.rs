@@ -46,7 +46,7 @@ pub(super) fn headers(
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
     let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
     name_ids(&routed, &headers, host);
-    limits::write_rate_headers(&routed.call, now, host);
+    limits::write_rate_headers(&routed.call, &headers, now, host);
     if status >= 400 {
         keeping::write_status(&routed.call.caching, host);
         return failure::headers(routed, service, status, &headers, end, host);

@@ -1,6 +1,6 @@
 //! The events that a file's words stand for.
 
-use llm_gateway::host::fake::Call;
+use llm_gateway::host::fake::{Call, LocalReply};
 
 use crate::file::{Answer, Body, Headers, Request};
 use crate::pipe::{Pairs, Part};
@@ -99,6 +99,17 @@ pub(crate) fn answer_parts(answer: &Answer, cut: Cut) -> Vec<Part> {
     }
     parts.extend(answer.trailers.as_ref().map(|trailers| Part::Trailers(pairs(trailers))));
     parts
+}
+
+/// A role's own reply, as Envoy sends it.
+pub(crate) fn reply_parts(reply: &LocalReply) -> Vec<Part> {
+    let length = reply.body.len().to_string();
+    let mut headers = vec![
+        (b":status".to_vec(), reply.status.to_string().into_bytes()),
+        (b"content-length".to_vec(), length.into_bytes()),
+    ];
+    headers.extend(reply.headers.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone())));
+    vec![Part::Headers(headers, false), Part::Body(reply.body.clone(), true)]
 }
 
 pub(crate) fn call(name: &str) -> Result<Call, String> {

@@ -11,7 +11,7 @@ use llm_gateway::{attempt, exchange};
 use crate::always;
 use crate::expect;
 use crate::file::{Answer, Attempt, Called, End, Request, Step};
-use crate::parts::{Cut, answer_parts, bodies, body, call, pairs, request_headers};
+use crate::parts::{Cut, answer_parts, bodies, body, call, pairs, reply_parts, request_headers};
 use crate::pipe::{Part, Side};
 use crate::player::SecondLevel;
 use crate::stream::{Received, Seen, Stream, Try, find};
@@ -162,14 +162,8 @@ impl Worker {
         let replies = host.replies();
         let Some(reply) = replies.get(stream.replies) else { return Ok(false) };
         stream.replies = replies.len();
-        let length = reply.body.len().to_string();
-        let mut headers = vec![
-            (b":status".to_vec(), reply.status.to_string().into_bytes()),
-            (b"content-length".to_vec(), length.into_bytes()),
-        ];
-        headers.extend(reply.headers.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone())));
         host.give_property(&["response", "code_details"], reply.details.as_bytes());
-        let parts = [Part::Headers(headers, false), Part::Body(reply.body.clone(), true)];
+        let parts = reply_parts(reply);
         // A reply of the response phase does not pass the filter that made it.
         let passes = !std::mem::replace(&mut stream.answering, true);
         stream.got = Received { details: Some(reply.details.clone()), ..Received::default() };
@@ -217,6 +211,13 @@ impl Worker {
             parts.into_iter().for_each(|part| seen.add(part));
         }
         let calls = host.all_calls();
+        // What the provider role itself answers is final: Envoy does not retry it.
+        let replies = host.replies();
+        if let Some(reply) = replies.get(stream.replies) {
+            stream.replies = replies.len();
+            let details = reply.details.clone();
+            return self.deliver(reply_parts(reply), &details);
+        }
         if attempt.calls.is_some_and(|expected| expected != calls) {
             return Err(format!("{calls} host calls, expected {:?}", attempt.calls));
         }
@@ -254,9 +255,14 @@ impl Worker {
     }
 
     fn answer(&mut self, answer: &Answer, cut: Cut) -> Result<(), String> {
-        let details = answer.details.as_deref().unwrap_or("via_upstream");
+        let parts = self.back(answer, cut)?;
+        self.deliver(parts, answer.details.as_deref().unwrap_or("via_upstream"))
+    }
+
+    /// An answer reaches the gateway role.
+    fn deliver(&mut self, parts: Vec<Part>, details: &str) -> Result<(), String> {
         self.host.give_property(&["response", "code_details"], details.as_bytes());
-        for part in self.back(answer, cut)? {
+        for part in parts {
             let Self { host, service, stream, .. } = &mut *self;
             let stream = stream.as_mut().ok_or("there is no request")?;
             stream.answering = true;
