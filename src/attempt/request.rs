@@ -49,9 +49,9 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
             return then.refuse(&Error::new(Kind::UnsupportedCapability, message), host);
         }
         _ if end => return (then.next(), Flow::Continue),
-        (Way::Translated(pair), step) => {
+        (Way::Translated(route), step) => {
             let context = context(step.map(|step| step.model), &then.request_id, host);
-            Change::Translate(Box::new(Call::new(pair, context)))
+            Change::Translate(Box::new(Call::new(route, context)))
         }
         (Way::AsItIs, Some(step)) => Change::Rename {
             model: step.model.into(),
@@ -219,6 +219,7 @@ fn context(model: Option<&str>, request_id: &str, host: &impl Host) -> Context {
         request_id: request_id.to_owned(),
         created: host.now().seconds(),
         default_max_tokens: DEFAULT_MAX_TOKENS,
+        ..Context::default()
     }
 }
 

@@ -2,14 +2,14 @@
 
 use crate::config::Api;
 use crate::protocol::Operation;
-use crate::translate::Pair;
+use crate::translate::{Pair, Route};
 
 /// How a call reaches a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// In the client's own words.
     AsItIs,
-    Translated(Pair),
+    Translated(Route),
     /// The provider's API has nothing like it.
     Unknown,
 }
@@ -20,24 +20,41 @@ impl Way {
             Chat, Completion, Embedding, Messages, Models, OllamaChat, OllamaEmbed, OllamaGenerate,
             Other, Responses,
         };
-        match (api, operation) {
-            (_, Other | Models) => Self::AsItIs,
-            (Api::OpenAi, Chat | Completion | Embedding | Responses) => Self::AsItIs,
+        let route = match (api, operation) {
+            (_, Other | Models) => return Self::AsItIs,
+            (Api::OpenAi | Api::AzureOpenAi, Chat | Completion | Embedding | Responses) => {
+                return Self::AsItIs;
+            }
             // Servers that speak OpenAI's API and are Ollama have its own beside it.
-            (Api::OpenAi, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,
-            (Api::OpenAi, Messages) => Self::Translated(Pair::AnthropicToOpenAi),
-            (Api::Anthropic, Messages) => Self::AsItIs,
-            (Api::Anthropic, Chat) => Self::Translated(Pair::OpenAiToAnthropic),
-            (Api::Cohere, Chat) => Self::Translated(Pair::OpenAiToCohere),
-            (Api::Bedrock, Chat) => Self::Translated(Pair::OpenAiToBedrock),
-            (Api::Gemini, Chat) => Self::Translated(Pair::OpenAiToGemini),
-            (Api::Ollama, Chat) => Self::Translated(Pair::OpenAiToOllama),
-            (Api::Gemini, Embedding) => Self::Translated(Pair::EmbeddingsToGemini),
-            (Api::Cohere, Embedding) => Self::Translated(Pair::EmbeddingsToCohere),
-            (Api::Bedrock, Embedding) => Self::Translated(Pair::EmbeddingsToBedrock),
-            (Api::Ollama, Embedding) => Self::Translated(Pair::EmbeddingsToOllama),
-            (Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => Self::AsItIs,
-            _ => Self::Unknown,
-        }
+            (Api::OpenAi | Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => {
+                return Self::AsItIs;
+            }
+            (Api::Anthropic, Messages) => return Self::AsItIs,
+            (Api::OpenAi | Api::AzureOpenAi, Messages) => Pair::AnthropicToOpenAi.into(),
+            (_, Chat | Messages | Responses) => {
+                let provider = match api {
+                    Api::Anthropic => Pair::OpenAiToAnthropic,
+                    Api::Bedrock => Pair::OpenAiToBedrock,
+                    Api::Cohere => Pair::OpenAiToCohere,
+                    Api::Gemini => Pair::OpenAiToGemini,
+                    Api::Ollama => Pair::OpenAiToOllama,
+                    Api::OpenAi | Api::AzureOpenAi => return Self::AsItIs,
+                };
+                match operation {
+                    Messages => Route::through(Pair::AnthropicToOpenAi, provider),
+                    Responses => Route::through(Pair::ResponsesToOpenAi, provider),
+                    _ => provider.into(),
+                }
+            }
+            (Api::Gemini, Embedding) => Pair::EmbeddingsToGemini.into(),
+            (Api::Cohere, Embedding) => Pair::EmbeddingsToCohere.into(),
+            (Api::Bedrock, Embedding) => Pair::EmbeddingsToBedrock.into(),
+            (Api::Ollama, Embedding) => Pair::EmbeddingsToOllama.into(),
+            (Api::Anthropic, Embedding)
+            | (_, Completion | OllamaChat | OllamaEmbed | OllamaGenerate) => {
+                return Self::Unknown;
+            }
+        };
+        Self::Translated(route)
     }
 }

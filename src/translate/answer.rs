@@ -1,6 +1,6 @@
 //! An answer on its way back, whatever it is: an error, a whole answer or a stream.
 
-use super::{Asked, Context, Pair, Stream, failure};
+use super::{Asked, Context, Pair, Route, Stream, failure};
 use crate::error::Error;
 use crate::protocol::Operation;
 use crate::protocol::eventstream::{self, Fault};
@@ -15,7 +15,7 @@ pub const MAX_ERROR: usize = 64 << 10;
 
 /// One answer. Made by [`Call::answer`](super::Call::answer).
 pub struct Answer {
-    pair: Pair,
+    route: Route,
     context: Context,
     asked: Asked,
     status: u16,
@@ -25,24 +25,24 @@ pub struct Answer {
 enum Body {
     /// Translated at its end.
     Whole(Vec<u8>),
-    Stream(Box<Streamed>),
+    Stream(Box<Streams>),
 }
 
 impl Answer {
     pub(super) fn new(
-        pair: Pair,
+        route: Route,
         context: Context,
-        asked: &Asked,
+        asked: Asked,
         status: u16,
         content_type: &[u8],
     ) -> Self {
         let json = content_type.trim_ascii_start().starts_with(b"application/json");
         let body = if asked.stream && is_success(status) && !json {
-            Body::Stream(Box::new(Streamed::new(pair, &context, asked)))
+            Body::Stream(Box::new(Streams::new(route, &context, &asked)))
         } else {
             Body::Whole(Vec::new())
         };
-        Self { pair, context, asked: asked.clone(), status, body }
+        Self { route, context, asked, status, body }
     }
 
     /// Whether pieces of the client's answer come out of [`Self::chunk`]. If not, all of it comes
@@ -53,12 +53,9 @@ impl Answer {
 
     /// The client's `content-type`.
     pub fn content_type(&self) -> &'static str {
-        match (&self.body, self.pair.operation()) {
-            (Body::Whole(_), _) => "application/json",
-            (Body::Stream(_), Operation::OllamaChat | Operation::OllamaGenerate) => {
-                "application/x-ndjson"
-            }
-            (Body::Stream(_), _) => "text/event-stream",
+        match &self.body {
+            Body::Whole(_) => "application/json",
+            Body::Stream(_) => "text/event-stream",
         }
     }
 
@@ -72,7 +69,7 @@ impl Answer {
                 let room = cap.saturating_sub(body.len()).min(bytes.len());
                 body.extend_from_slice(bytes.get(..room).unwrap_or_default());
             }
-            Body::Stream(stream) => stream.chunk(bytes, out),
+            Body::Stream(streams) => streams.chunk(bytes, out),
         }
     }
 
@@ -80,18 +77,81 @@ impl Answer {
     /// takes the place of the answer: its status and its body are for the caller to write.
     pub fn end(self, out: &mut Vec<u8>) -> Result<(), Error> {
         match self.body {
-            Body::Stream(mut stream) => {
-                stream.end(out);
+            Body::Stream(mut streams) => {
+                streams.end(out);
                 Ok(())
             }
             Body::Whole(body) if !is_success(self.status) => {
-                Err(self.pair.error(self.status, &body))
+                Err(self.route.error(self.status, &body))
             }
             Body::Whole(body) if body.len() > MAX_ANSWER => Err(failure::too_large()),
             Body::Whole(body) => {
-                out.extend(self.pair.response(&body, &self.context, &self.asked)?);
+                out.extend(self.route.response(&body, &self.context, &self.asked)?);
                 Ok(())
             }
+        }
+    }
+}
+
+/// The stream of a route: that of its pair, or those of its two, one after the other.
+pub(super) struct Streams {
+    operation: Operation,
+    request_id: String,
+    provider: Option<Streamed>,
+    client: Streamed,
+    /// What the first has written for the second.
+    between: Vec<u8>,
+    /// An error event has been written, and nothing follows it.
+    failed: bool,
+}
+
+impl Streams {
+    pub(super) fn new(route: Route, context: &Context, asked: &Asked) -> Self {
+        let of = |pair: Pair| {
+            let asked = asked.provider.as_deref().unwrap_or(asked);
+            Streamed::new(pair, context, asked)
+        };
+        Self {
+            operation: route.client.operation(),
+            request_id: context.request_id.clone(),
+            provider: route.provider.map(of),
+            client: Streamed::new(route.client, context, asked),
+            between: Vec::new(),
+            failed: false,
+        }
+    }
+
+    pub(super) fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let Self { provider, client, between, .. } = self;
+        let done = match provider {
+            None => client.chunk(bytes, out),
+            Some(provider) => {
+                between.clear();
+                let done = provider.chunk(bytes, between);
+                client.chunk(between, out).and(done)
+            }
+        };
+        self.check(done, out);
+    }
+
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        let Self { provider, client, between, .. } = self;
+        let done = match provider {
+            None => client.end(out),
+            Some(provider) => {
+                between.clear();
+                let done = provider.end(between);
+                client.chunk(between, out).and(done).and_then(|()| client.end(out))
+            }
+        };
+        self.check(done, out);
+    }
+
+    fn check(&mut self, done: Result<(), Error>, out: &mut Vec<u8>) {
+        if let Err(error) = done.map_err(failure::not_understood)
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            out.extend(error_event(self.operation, &error, &self.request_id, 0));
         }
     }
 }
@@ -106,13 +166,11 @@ pub(super) enum Framing {
     Aws,
 }
 
-/// A stream, cut into events and translated one by one.
-pub(super) struct Streamed {
-    operation: Operation,
-    request_id: String,
+/// The stream of a pair, cut into events and translated one by one.
+struct Streamed {
     frames: Frames,
     stream: Stream,
-    /// An error event has been written, and nothing follows it.
+    /// An error came of it, and nothing more is read.
     failed: bool,
 }
 
@@ -122,11 +180,9 @@ enum Frames {
 }
 
 impl Streamed {
-    pub(super) fn new(pair: Pair, context: &Context, asked: &Asked) -> Self {
+    fn new(pair: Pair, context: &Context, asked: &Asked) -> Self {
         let text = |format| Frames::Text(format, Decoder::new(format));
         Self {
-            operation: pair.operation(),
-            request_id: context.request_id.clone(),
             frames: match pair.framing() {
                 Framing::EventStream => text(Format::EventStream),
                 Framing::JsonLines => text(Format::JsonLines),
@@ -137,12 +193,12 @@ impl Streamed {
         }
     }
 
-    pub(super) fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let mut rest = bytes;
         while !self.failed {
             let done = match &mut self.frames {
                 Frames::Text(format, decoder) => {
-                    let Some(piece) = decoder.next(rest) else { return };
+                    let Some(piece) = decoder.next(rest) else { break };
                     rest = rest.get(piece.taken..).unwrap_or_default();
                     match piece.frame {
                         Frame::Whole(frame) => event(&mut self.stream, *format, frame, out),
@@ -151,7 +207,7 @@ impl Streamed {
                     }
                 }
                 Frames::Aws(decoder) => match decoder.next(&mut rest) {
-                    None => return,
+                    None => break,
                     Some(Ok(message)) => {
                         self.stream.event(message.name.as_bytes(), message.payload, out)
                     }
@@ -159,15 +215,15 @@ impl Streamed {
                     Some(Err(_)) => Err(failure::garbled()),
                 },
             };
-            if let Err(error) = done {
-                self.fail(&failure::not_understood(error), out);
-            }
+            self.failed = done.is_err();
+            done?;
         }
+        Ok(())
     }
 
-    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         if self.failed {
-            return;
+            return Ok(());
         }
         // A last event without its end is one if it can be understood; the terminal event decides.
         if let Frames::Text(format, decoder) = &mut self.frames
@@ -178,14 +234,7 @@ impl Streamed {
                 out.truncate(before);
             }
         }
-        if let Err(error) = self.stream.end(out) {
-            self.fail(&failure::not_understood(error), out);
-        }
-    }
-
-    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
-        self.failed = true;
-        out.extend(error_event(self.operation, error, &self.request_id, 0));
+        self.stream.end(out)
     }
 }
 

@@ -8,6 +8,8 @@
 //! - `error(status, body)`: the refusal with its meaning.
 //! - `Stream`: the client's events, one by one as the provider's come.
 //!
+//! A client's protocol that is not OpenAI's reaches other providers by two pairs, a [`Route`].
+//!
 //! Who holds the connection needs only [`Call`]: `request` once the body is there, [`Call::answer`]
 //! once the answer's headers are, [`Answer::chunk`] for each piece of its body and [`Answer::end`]
 //! at its end.
@@ -55,6 +57,8 @@ pub struct Context {
     pub created: u64,
     /// For a provider that wants a limit of output tokens when the caller has set none.
     pub default_max_tokens: u64,
+    /// Another pair reads what this one writes, and knows more than an OpenAI server.
+    pub(crate) between: bool,
 }
 
 /// A request for the provider.
@@ -82,6 +86,8 @@ pub struct Asked {
     pub(crate) base64: bool,
     /// Of the texts to be embedded, for an estimate.
     pub(crate) input_bytes: u64,
+    /// The same of the second pair's request, where there are two.
+    pub(crate) provider: Option<Box<Asked>>,
     /// Fields of the request that the answer tells again.
     pub(crate) echo: Rest<'static>,
 }
@@ -191,29 +197,80 @@ pairs! {
     EmbeddingsToOllama = embeddings_to_ollama, Embedding, EventStream;
 }
 
+/// From the client's protocol to the provider's: by one pair, or by two that meet in OpenAI's chat
+/// completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    client: Pair,
+    provider: Option<Pair>,
+}
+
+impl From<Pair> for Route {
+    fn from(pair: Pair) -> Self {
+        Self { client: pair, provider: None }
+    }
+}
+
+impl Route {
+    /// One or two, the client's first.
+    pub fn pairs(self) -> impl Iterator<Item = Pair> {
+        [Some(self.client), self.provider].into_iter().flatten()
+    }
+
+    /// `client` writes what `provider` reads.
+    pub const fn through(client: Pair, provider: Pair) -> Self {
+        Self { client, provider: Some(provider) }
+    }
+
+    pub fn request(self, body: &[u8], context: &Context) -> Result<Translated, Error> {
+        let Some(provider) = self.provider else { return self.client.request(body, context) };
+        let first = self.client.request(body, &Context { between: true, ..context.clone() })?;
+        let mut second = provider.request(&first.body, context)?;
+        second.warnings.extend(first.warnings);
+        second.warnings.truncate(fields::MAX_WARNINGS);
+        second.asked = Asked { provider: Some(Box::new(second.asked)), ..first.asked };
+        Ok(second)
+    }
+
+    fn response(self, body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
+        match (self.provider, &asked.provider) {
+            (Some(provider), Some(between)) => {
+                let answer = provider.response(body, context, between)?;
+                self.client.response(&answer, context, asked)
+            }
+            _ => self.client.response(body, context, asked),
+        }
+    }
+
+    /// What a provider's refusal means.
+    pub fn error(self, status: u16, body: &[u8]) -> Error {
+        self.provider.unwrap_or(self.client).error(status, body)
+    }
+}
+
 /// One call at one provider.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pair: Pair,
+    route: Route,
     context: Context,
     asked: Asked,
 }
 
 impl Call {
-    pub fn new(pair: Pair, context: Context) -> Self {
-        Self { pair, context, asked: Asked::default() }
+    pub fn new(route: impl Into<Route>, context: Context) -> Self {
+        Self { route: route.into(), context, asked: Asked::default() }
     }
 
     /// The request body came whole.
     pub fn request(&mut self, body: &[u8]) -> Result<Translated, Error> {
-        let translated = self.pair.request(body, &self.context)?;
+        let translated = self.route.request(body, &self.context)?;
         self.asked = translated.asked.clone();
         Ok(translated)
     }
 
     /// The answer's headers came.
     pub fn answer(self, status: u16, content_type: &[u8]) -> Answer {
-        Answer::new(self.pair, self.context, &self.asked, status, content_type)
+        Answer::new(self.route, self.context, self.asked, status, content_type)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every pair against the files under `tests/golden`, and against anything at all.
 //!
-//! `tests/golden/<pair>/<case>/` holds what goes in and, with `.out`, what comes out of it:
+//! `tests/golden/<pair>/<case>/`, and `<pair>.<pair>` for two of them, holds what goes in and, with `.out`, what comes out of it:
 //! `request.json`, `response.json`, `error.json` (`{"status", "body"}`), `stream.sse` or another
 //! ending; `context.json` has what differs from [`context`]. `UPDATE_GOLDEN=1` writes what comes
 //! out: read the difference before it is kept.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::answer::Streamed;
+use super::answer::Streams;
 use super::*;
 
 fn context() -> Context {
@@ -21,6 +21,7 @@ fn context() -> Context {
         request_id: "req-1".into(),
         created: 1_700_000_000,
         default_max_tokens: 4096,
+        ..Context::default()
     }
 }
 
@@ -40,15 +41,16 @@ fn context_of(case: &Path) -> Context {
 
 #[test]
 fn golden_files_come_out_as_they_are_written() {
-    let mut cases = 0;
-    for &pair in Pair::ALL {
-        for case in directories(&golden().join(pair.name())) {
-            cases += 1;
+    let mut seen = Vec::new();
+    for directory in directories(&golden()) {
+        let route = route(&directory);
+        for case in directories(&directory) {
+            seen.push(route.client);
             let context = context_of(&case);
             let mut asked =
                 Asked { stream: true, usage: true, thinking: true, ..Default::default() };
             if let Some(body) = read(&case.join("request.json")) {
-                let out = match pair.request(&body, &context) {
+                let out = match route.request(&body, &context) {
                     Ok(translated) => {
                         asked = translated.asked.clone();
                         let body: Value = serde_json::from_slice(&translated.body).unwrap();
@@ -59,7 +61,7 @@ fn golden_files_come_out_as_they_are_written() {
                 check_json(&case.join("request.out.json"), &out);
             }
             if let Some(body) = read(&case.join("response.json")) {
-                let out = match pair.response(&body, &context, &asked) {
+                let out = match route.response(&body, &context, &asked) {
                     Ok(body) => serde_json::from_slice(&body).unwrap(),
                     Err(error) => refusal(&error),
                 };
@@ -73,7 +75,7 @@ fn golden_files_come_out_as_they_are_written() {
                 };
                 check_json(
                     &case.join("error.out.json"),
-                    &refusal(&pair.error(status, body.as_bytes())),
+                    &refusal(&route.error(status, body.as_bytes())),
                 );
             }
             for ending in ["sse", "jsonl", "hex"] {
@@ -81,18 +83,33 @@ fn golden_files_come_out_as_they_are_written() {
                     let body = if ending == "hex" { from_hex(&body) } else { body };
                     let asked =
                         Asked { stream: true, usage: true, thinking: true, ..asked.clone() };
-                    check_stream(pair, &case.join("stream.out.sse"), &context, &asked, &body);
+                    check_stream(route, &case.join("stream.out.sse"), &context, &asked, &body);
                 }
             }
         }
     }
-    assert!(cases > 0);
+    for pair in Pair::ALL {
+        assert!(seen.contains(pair), "{} has no case", pair.name());
+    }
+}
+
+/// `<pair>`, or `<pair>.<pair>`.
+fn route(directory: &Path) -> Route {
+    let name = directory.file_name().unwrap().to_str().unwrap();
+    let pair = |name: &str| {
+        let found = Pair::ALL.iter().find(|pair| pair.name() == name);
+        *found.unwrap_or_else(|| panic!("no pair {name}"))
+    };
+    match name.split_once('.') {
+        None => pair(name).into(),
+        Some((client, provider)) => Route::through(pair(client), pair(provider)),
+    }
 }
 
 /// Whole, and cut at every byte.
-fn check_stream(pair: Pair, file: &Path, context: &Context, asked: &Asked, body: &[u8]) {
+fn check_stream(route: Route, file: &Path, context: &Context, asked: &Asked, body: &[u8]) {
     let run = |chunks: &[&[u8]]| {
-        let mut stream = Streamed::new(pair, context, asked);
+        let mut stream = Streams::new(route, context, asked);
         let mut out = Vec::new();
         chunks.iter().for_each(|chunk| stream.chunk(chunk, &mut out));
         stream.end(&mut out);
@@ -186,7 +203,7 @@ fn an_answer_is_an_error_a_whole_one_or_a_stream() {
 #[test]
 fn a_stream_that_cannot_be_understood_ends_with_an_error_event() {
     for pair in Pair::ALL.iter().copied().filter(|pair| pair.framing() == Framing::EventStream) {
-        let mut stream = Streamed::new(pair, &context(), &Asked::default());
+        let mut stream = Streams::new(pair.into(), &context(), &Asked::default());
         let mut out = Vec::new();
         stream.chunk(b"data: {\"type\":\n\ndata: x\n\n", &mut out);
         stream.end(&mut out);
@@ -284,7 +301,7 @@ proptest! {
             let _ = pair.request(&body, &context());
             let _ = pair.response(&body, &context(), &Asked::default());
             let _ = pair.error(status, &body);
-            let mut stream = Streamed::new(pair, &context(), &Asked::default());
+            let mut stream = Streams::new(pair.into(), &context(), &Asked::default());
             let mut out = Vec::new();
             stream.chunk(&body, &mut out);
             stream.end(&mut out);

@@ -5,29 +5,43 @@ use std::borrow::Cow;
 use super::super::fields::unsupported;
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Message, Role, SystemBlock};
-use crate::protocol::anthropic::{Block, DataSource, DocumentBlock, Source, ToolResult};
+use crate::protocol::anthropic::{Block, DataSource, DocumentBlock, Source, TextBlock, ToolResult};
 use crate::protocol::openai::chat::{
     self, File, FilePart, FunctionCall, FunctionToolCall, ImagePart, ImageUrl, Part, TextPart,
     ToolCall,
 };
-use crate::protocol::wire::TextOr;
+use crate::protocol::wire::{Raw, TextOr};
 
 pub(super) fn translate<'a>(
     system: Option<TextOr<'a, Vec<SystemBlock<'a>>>>,
     messages: Vec<Message<'a>>,
+    between: bool,
 ) -> Result<Vec<chat::Message<'a>>, Error> {
     let mut all = Vec::new();
-    if let Some(text) = system.map(instructions).transpose()?.filter(|text| !text.is_empty()) {
-        all.push(message(chat::Role::System, text));
+    match system {
+        Some(TextOr::Other(blocks)) if between => {
+            let parts = blocks.into_iter().enumerate().map(|(index, block)| match block {
+                SystemBlock::Text(block) => Ok(text_part(block)),
+                SystemBlock::Other(_) => Err(unsupported(format!("system[{index}].type"))),
+            });
+            let content = TextOr::Other(parts.collect::<Result<_, _>>()?);
+            let role = chat::Role::System;
+            all.push(chat::Message { role, content: Some(content), ..Default::default() });
+        }
+        Some(system) => {
+            let text = instructions(system)?;
+            all.extend((!text.is_empty()).then(|| message(chat::Role::System, text)));
+        }
+        None => {}
     }
     for (index, message) in messages.into_iter().enumerate() {
         let at = format!("messages[{index}]");
         match message.role {
-            Role::User => user(message.content, &at, &mut all)?,
-            Role::Assistant => all.push(assistant(message.content)),
+            Role::User => user(message.content, &at, between, &mut all)?,
+            Role::Assistant => all.push(assistant(message.content, between)),
             Role::System => {
                 let parts = parts(message.content, &at)?;
-                all.push(of_parts(chat::Role::System, parts));
+                all.push(of_parts(chat::Role::System, parts, between));
             }
         }
     }
@@ -56,6 +70,7 @@ fn instructions<'a>(system: TextOr<'a, Vec<SystemBlock<'a>>>) -> Result<Cow<'a, 
 fn user<'a>(
     content: TextOr<'a, Vec<Block<'a>>>,
     at: &str,
+    between: bool,
     all: &mut Vec<chat::Message<'a>>,
 ) -> Result<(), Error> {
     let blocks = match content {
@@ -70,7 +85,8 @@ fn user<'a>(
         let at = format!("{at}.content[{index}]");
         match block {
             Block::ToolResult(result) => {
-                let (answer, media) = tool_result(result, &at)?;
+                let (mut answer, media) = tool_result(result, &at)?;
+                answer.cache_control = answer.cache_control.filter(|_| between);
                 all.push(answer);
                 said.extend(media);
             }
@@ -78,7 +94,7 @@ fn user<'a>(
         }
     }
     if !said.is_empty() {
-        all.push(of_parts(chat::Role::User, said));
+        all.push(of_parts(chat::Role::User, said, between));
     }
     Ok(())
 }
@@ -104,18 +120,23 @@ fn tool_result<'a>(
     };
     let mut answer = message(chat::Role::Tool, text);
     answer.tool_call_id = Some(result.tool_use_id);
+    answer.cache_control = result.cache_control;
     Ok((answer, media))
 }
 
-fn assistant<'a>(content: TextOr<'a, Vec<Block<'a>>>) -> chat::Message<'a> {
+fn assistant<'a>(content: TextOr<'a, Vec<Block<'a>>>, between: bool) -> chat::Message<'a> {
     let blocks = match content {
         TextOr::Text(text) => return message(chat::Role::Assistant, text),
         TextOr::Other(blocks) => blocks,
     };
     let mut said: Option<Cow<'a, str>> = None;
     let mut calls = Vec::new();
+    let mut thoughts = Vec::new();
     for block in blocks {
         match block {
+            Block::Thinking(_) | Block::RedactedThinking(_) if between => {
+                thoughts.push(Raw::from_wire(&block));
+            }
             Block::Text(block) => match &mut said {
                 Some(said) => said.to_mut().push_str(&block.text),
                 None => said = Some(block.text),
@@ -138,13 +159,14 @@ fn assistant<'a>(content: TextOr<'a, Vec<Block<'a>>>) -> chat::Message<'a> {
         role: chat::Role::Assistant,
         content: said.map(TextOr::Text),
         tool_calls: (!calls.is_empty()).then_some(calls),
+        thinking_blocks: (!thoughts.is_empty()).then_some(thoughts),
         ..Default::default()
     }
 }
 
 fn parts<'a>(content: TextOr<'a, Vec<Block<'a>>>, at: &str) -> Result<Vec<Part<'a>>, Error> {
     match content {
-        TextOr::Text(text) => Ok(vec![text_part(text)]),
+        TextOr::Text(text) => Ok(vec![text_part(TextBlock { text, ..Default::default() })]),
         TextOr::Other(blocks) => blocks
             .into_iter()
             .enumerate()
@@ -155,7 +177,7 @@ fn parts<'a>(content: TextOr<'a, Vec<Block<'a>>>, at: &str) -> Result<Vec<Part<'
 
 fn part<'a>(block: Block<'a>, at: &str) -> Result<Part<'a>, Error> {
     match block {
-        Block::Text(block) => Ok(text_part(block.text)),
+        Block::Text(block) => Ok(text_part(block)),
         Block::Image(block) => {
             let url = match block.source {
                 Source::Url(source) => source.url,
@@ -165,7 +187,8 @@ fn part<'a>(block: Block<'a>, at: &str) -> Result<Part<'a>, Error> {
                 }
             };
             let image_url = ImageUrl { url, ..Default::default() };
-            Ok(Part::Image(ImagePart { image_url, ..Default::default() }))
+            let cache_control = block.cache_control;
+            Ok(Part::Image(ImagePart { image_url, cache_control, ..Default::default() }))
         }
         Block::Document(block) => document(block, at),
         _ => Err(unsupported(format!("{at}.type"))),
@@ -174,14 +197,17 @@ fn part<'a>(block: Block<'a>, at: &str) -> Result<Part<'a>, Error> {
 
 fn document<'a>(block: DocumentBlock<'a>, at: &str) -> Result<Part<'a>, Error> {
     match block.source {
-        Source::Text(source) => Ok(text_part(source.data)),
+        Source::Text(source) => {
+            Ok(text_part(TextBlock { text: source.data, ..Default::default() }))
+        }
         Source::Base64(source) => {
             let file = File {
                 file_data: Some(data_url(&source)),
                 filename: Some(block.title.unwrap_or("document.pdf".into())),
                 ..Default::default()
             };
-            Ok(Part::File(FilePart { file, ..Default::default() }))
+            let cache_control = block.cache_control;
+            Ok(Part::File(FilePart { file, cache_control, ..Default::default() }))
         }
         Source::Url(_) | Source::Other(_) => Err(unsupported(format!("{at}.source.type"))),
     }
@@ -191,15 +217,31 @@ fn data_url<'a>(source: &DataSource<'_>) -> Cow<'a, str> {
     format!("data:{};base64,{}", source.media_type, source.data).into()
 }
 
-fn text_part(text: Cow<'_, str>) -> Part<'_> {
-    Part::Text(TextPart { text, ..Default::default() })
+fn text_part(block: TextBlock<'_>) -> Part<'_> {
+    let TextBlock { text, cache_control, .. } = block;
+    Part::Text(TextPart { text, cache_control, ..Default::default() })
 }
 
-/// One text is written as such: not every server takes a list.
-fn of_parts<'a>(role: chat::Role, mut parts: Vec<Part<'a>>) -> chat::Message<'a> {
+/// One text is written as such: not every server takes a list. Only another pair reads where a
+/// cache is to end.
+fn of_parts<'a>(role: chat::Role, mut parts: Vec<Part<'a>>, between: bool) -> chat::Message<'a> {
+    if !between {
+        parts.iter_mut().for_each(forget_cache);
+    }
     match parts.as_mut_slice() {
-        [Part::Text(part)] => message(role, std::mem::take(&mut part.text)),
+        [Part::Text(part)] if part.cache_control.is_none() => {
+            message(role, std::mem::take(&mut part.text))
+        }
         _ => chat::Message { role, content: Some(TextOr::Other(parts)), ..Default::default() },
+    }
+}
+
+fn forget_cache(part: &mut Part<'_>) {
+    match part {
+        Part::Text(part) => part.cache_control = None,
+        Part::Image(part) => part.cache_control = None,
+        Part::File(part) => part.cache_control = None,
+        _ => {}
     }
 }
 

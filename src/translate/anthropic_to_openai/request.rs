@@ -15,7 +15,7 @@ use crate::protocol::openai::chat::{
     self, Function, FunctionChoice, FunctionTool, JsonSchema, NamedFunction, ResponseFormat,
     SchemaFormat, StreamOptions,
 };
-use crate::protocol::wire::TextOr;
+use crate::protocol::wire::{Raw, TextOr};
 
 pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
     let request = MessagesRequest::from_json(body)?;
@@ -28,23 +28,24 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let stream = request.stream == Some(true);
     let thinks =
         matches!(request.thinking, Some(ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_)));
+    let effort = effort(&request, context.between).filter(|_| reasons || context.between);
     let mut translated = ChatCompletionRequest {
         model: Some(context.upstream_model.as_str().into()),
-        messages: messages::translate(request.system, request.messages)?,
+        messages: messages::translate(request.system, request.messages, context.between)?,
         stream: request.stream,
         stream_options: stream
             .then(|| StreamOptions { include_usage: Some(true), ..Default::default() }),
         stop: request.stop_sequences.filter(|stops| !stops.is_empty()).map(TextOr::Other),
-        tools: tools(request.tools)?,
-        reasoning_effort: effort(request.output_config.as_ref(), request.thinking.as_ref())
-            .filter(|_| reasons),
+        tools: tools(request.tools, context.between)?,
+        reasoning_effort: effort,
+        thinking: request.thinking.as_ref().filter(|_| context.between).map(Raw::from_wire),
         response_format: format(request.output_config),
         ..Default::default()
     };
     if let Some(choice) = request.tool_choice.filter(|_| translated.tools.is_some()) {
         choose(choice, &mut translated)?;
     }
-    if reasons {
+    if reasons && !context.between {
         translated.max_completion_tokens = Some(request.max_tokens);
         warnings.add_if(request.temperature.is_some_and(|n| n.as_f64() != 1.0), "temperature");
         warnings.add_if(request.top_p.is_some_and(|n| n.as_f64() != 1.0), "top_p");
@@ -52,9 +53,10 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         translated.max_tokens = Some(request.max_tokens);
         translated.temperature = request.temperature;
         translated.top_p = request.top_p;
-        warnings.add_if(thinks, "thinking");
+        warnings.add_if(thinks && !context.between, "thinking");
     }
-    warnings.add_if(request.top_k.is_some(), "top_k");
+    warnings.add_if(request.top_k.is_some() && !context.between, "top_k");
+    translated.top_k = request.top_k.filter(|_| context.between);
     let user = request.metadata.and_then(|metadata| metadata.user_id);
     warnings.add_if(user.as_ref().is_some_and(|id| id.len() > MAX_USER), "metadata.user_id");
     translated.user = user.filter(|id| id.len() <= MAX_USER);
@@ -70,12 +72,16 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     })
 }
 
-fn tools<'a>(tools: Option<Vec<Tool<'a>>>) -> Result<Option<Vec<chat::Tool<'a>>>, Error> {
+fn tools<'a>(
+    tools: Option<Vec<Tool<'a>>>,
+    between: bool,
+) -> Result<Option<Vec<chat::Tool<'a>>>, Error> {
     let mut translated = Vec::new();
     for (index, tool) in tools.into_iter().flatten().enumerate() {
         if tool.kind.is_some_and(|kind| kind != "custom") {
             return Err(unsupported(format!("tools[{index}].type")));
         }
+        let cache_control = tool.cache_control.filter(|_| between);
         let function = Function {
             name: tool.name.unwrap_or_default(),
             description: tool.description,
@@ -83,7 +89,11 @@ fn tools<'a>(tools: Option<Vec<Tool<'a>>>) -> Result<Option<Vec<chat::Tool<'a>>>
             strict: tool.strict,
             ..Default::default()
         };
-        translated.push(chat::Tool::Function(FunctionTool { function, ..Default::default() }));
+        translated.push(chat::Tool::Function(FunctionTool {
+            function,
+            cache_control,
+            ..Default::default()
+        }));
     }
     Ok((!translated.is_empty()).then_some(translated))
 }
@@ -126,13 +136,11 @@ fn format(config: Option<OutputConfig<'_>>) -> Option<ResponseFormat<'_>> {
     }))
 }
 
-/// How much to think: in OpenAI's words if one is given, else by the budget.
-fn effort<'a>(
-    config: Option<&OutputConfig<'a>>,
-    thinking: Option<&ThinkingConfig<'_>>,
-) -> Option<Cow<'a, str>> {
-    let asked = config.and_then(|config| config.effort.clone());
-    match (asked, thinking) {
+/// How much to think: in OpenAI's words if one is given, else by the budget, unless the next pair
+/// reads that itself.
+fn effort<'a>(request: &MessagesRequest<'a>, between: bool) -> Option<Cow<'a, str>> {
+    let asked = request.output_config.as_ref().and_then(|config| config.effort.clone());
+    match (asked, request.thinking.as_ref().filter(|_| !between)) {
         (Some(effort), _) if effort == "max" => Some("xhigh".into()),
         (Some(effort), _) => Some(effort),
         (None, Some(ThinkingConfig::Enabled(budget))) => match budget.budget_tokens {

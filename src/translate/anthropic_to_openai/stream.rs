@@ -7,7 +7,7 @@ use super::response::{stop_reason, usage_of, usage_wire};
 use crate::error::Error;
 use crate::protocol::anthropic::answer::{
     BlockDelta, BlockStart, BlockStop, Delta, End, Event, InputJsonDelta, MessageDelta,
-    MessageResponse, MessageStart, MessageStop, TextDelta, ThinkingDelta,
+    MessageResponse, MessageStart, MessageStop, SignatureDelta, TextDelta, ThinkingDelta,
 };
 use crate::protocol::anthropic::{Block, TextBlock, Thinking, ToolUse};
 use crate::protocol::openai::ChatCompletionChunk;
@@ -125,6 +125,10 @@ impl Stream {
             let delta = ThinkingDelta { thinking, ..Default::default() };
             self.put_delta(Delta::Thinking(delta), self.next.saturating_sub(1), out);
         }
+        let thinking = self.thinking;
+        for block in delta.thinking_blocks.into_iter().flatten().filter(|_| thinking) {
+            self.signed(&block, out);
+        }
         self.refused |= delta.refusal.is_some();
         let texts = delta.content.into_iter().chain(delta.refusal);
         for text in texts.filter(|text| !text.is_empty()) {
@@ -136,6 +140,32 @@ impl Stream {
             self.call(call, out)?;
         }
         Ok(())
+    }
+
+    /// A whole block of thinking, which may have come in pieces before.
+    fn signed(&mut self, block: &Raw<'_>, out: &mut Vec<u8>) {
+        match wire::read::<Block<'_>>(block.as_str().as_bytes()) {
+            Ok(Block::Thinking(Thinking { thinking, signature: Some(signature), .. }))
+                if !signature.is_empty() =>
+            {
+                let known = self.open == Open::Thinking;
+                self.switch(Open::Thinking, out);
+                let index = self.next.saturating_sub(1);
+                if !known {
+                    let delta = ThinkingDelta { thinking, ..Default::default() };
+                    self.put_delta(Delta::Thinking(delta), index, out);
+                }
+                let delta = SignatureDelta { signature, ..Default::default() };
+                self.put_delta(Delta::Signature(delta), index, out);
+                self.close(out);
+            }
+            Ok(block @ Block::RedactedThinking(_)) => {
+                self.close(out);
+                self.begin(Open::Thinking, block, out);
+                self.close(out);
+            }
+            _ => {}
+        }
     }
 
     fn call(&mut self, call: ToolCallDelta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
