@@ -1,10 +1,13 @@
 //! The recipes in `envoy/`: each loads as it is shipped, and does what its first lines say.
 
 mod ecds;
+mod grpc;
 mod istio;
 mod local;
 mod otel;
 mod providers;
+mod ratelimit;
+mod rls;
 mod shipped;
 mod tls;
 
