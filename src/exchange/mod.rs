@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::error::{Dialect, Kind};
 use crate::handoff;
-use crate::host::{Event, Flow, Host, Pairs, Timestamp};
+use crate::host::{CallId, Event, Flow, Host, Pairs, Timestamp};
 use crate::identity::{ConsumerId, RequestId};
 use crate::limit::{Reservation, Standings, Ticket};
 use crate::protocol::Operation;
@@ -200,6 +200,15 @@ impl State {
     /// Whether this exchange waits for something that only time brings, and wants ticks.
     pub fn waits(&self) -> bool {
         matches!(self, Self::Joining(joining) if matches!(joining.wait, Wait::Follow(_)))
+    }
+
+    /// The HTTP call of its own whose answer this exchange waits for.
+    pub fn awaits(&self) -> Option<CallId> {
+        let Self::Joining(joining) = self else { return None };
+        match joining.wait {
+            Wait::Store(call) => Some(call),
+            Wait::Follow(_) => None,
+        }
     }
 
     fn advance(

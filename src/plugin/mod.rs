@@ -40,6 +40,8 @@ struct Contexts {
     streams: HashMap<u32, Stream>,
     /// Streams that wait for something that only time brings.
     waiting: Vec<u32>,
+    /// Who waits for the answer to which call: Envoy brings them to the root context.
+    calls: HashMap<u32, u32>,
 }
 
 thread_local! {
@@ -67,6 +69,9 @@ impl Contexts {
         let Some(stream) = self.streams.get_mut(&id) else { return Flow::Continue };
         let envoy = Envoy::new(id, stream.root);
         let flow = stream.role.step(event, &envoy);
+        if let Some(CallId(call)) = stream.role.awaits() {
+            self.calls.insert(call, id);
+        }
         if stream.role.waits() && !self.waiting.contains(&id) {
             self.waiting.push(id);
             if let Some(root) = self.roots.get_mut(&stream.root) {
@@ -83,6 +88,20 @@ impl Contexts {
         if envoy.focus().is_ok() && self.step(id, event) == Flow::Continue {
             // A stream that is gone needs no resuming.
             let _ = envoy.resume(Half::Request);
+        }
+    }
+
+    fn called(&mut self, call: u32) {
+        if let Some(id) = self.calls.remove(&call) {
+            self.wake(id, Event::Called(CallId(call)));
+        }
+    }
+
+    fn delete(&mut self, context: u32) {
+        self.roots.remove(&context);
+        let stream = self.streams.remove(&context);
+        if let Some(CallId(call)) = stream.and_then(|stream| stream.role.awaits()) {
+            self.calls.remove(&call);
         }
     }
 
@@ -127,6 +146,13 @@ impl Role {
 
     fn waits(&self) -> bool {
         matches!(self, Self::Gateway(_, state) if state.waits())
+    }
+
+    fn awaits(&self) -> Option<CallId> {
+        match self {
+            Self::Gateway(_, state) => state.awaits(),
+            _ => None,
+        }
     }
 }
 
@@ -204,16 +230,16 @@ extern "C" fn proxy_on_tick(root: u32) {
     with((), |contexts| contexts.tick(root));
 }
 
-/// What calls of root contexts bring is for nobody.
+/// The context is the root context whoever made the call; answers to calls of its own are for nobody.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(
-    context: u32,
+    _root: u32,
     call: u32,
     _headers: usize,
     _body_size: usize,
     _trailers: usize,
 ) {
-    with((), |contexts| contexts.wake(context, Event::Called(CallId(call))));
+    with((), |contexts| contexts.called(call));
 }
 
 /// Comes once for a stream, however it ended. Root contexts get it too, and are left alone.
@@ -224,10 +250,7 @@ extern "C" fn proxy_on_log(stream: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    with((), |contexts| {
-        contexts.streams.remove(&context);
-        contexts.roots.remove(&context);
-    });
+    with((), |contexts| contexts.delete(context));
 }
 
 unsafe extern "C" {
