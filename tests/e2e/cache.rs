@@ -1,5 +1,6 @@
 //! The cache behind a real Envoy with four workers: what is served, to whom, and for how long.
 
+mod fleet;
 mod flight;
 mod memory;
 

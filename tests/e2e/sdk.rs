@@ -93,9 +93,11 @@ fn configuration() -> Value {
             consumer("app", json!(["*"])),
             consumer("narrow", json!(["sim-embedding"])),
             consumer("limited", json!(["*"])),
+            consumer("soon", json!(["*"])),
         ],
         "limits": [
             {"name": "once", "key": ["consumer"], "consumers": ["limited"], "requests": 1, "window": "1h"},
+            {"name": "soon", "key": ["consumer"], "consumers": ["soon"], "requests": 1, "window": "1s"},
         ],
         "max_request_bytes": "128KiB",
         "unmatched": "pass",

@@ -187,6 +187,12 @@ def retries(url, http2):
     assert answer.choices[0].message.content.startswith("You said: again")
     assert 0.9 < time.monotonic() - began < 15, "it did not wait as it was told"
 
+    # The gateway's own limit: one a second. The client waits as long as it is told.
+    soon = client(url, http2, "key-of-soon", max_retries=3)
+    for number in range(3):
+        answer = soon.chat.completions.create(model=CHAT, messages=user(f"patiently {number}"))
+        assert answer.choices[0].message.content == f"You said: patiently {number}", answer
+
 
 for url in sys.argv[1:]:
     for http2 in [False, True]:

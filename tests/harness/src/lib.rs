@@ -5,6 +5,7 @@ pub mod envoy;
 pub mod http;
 pub mod model_server;
 pub mod process;
+pub mod redis;
 pub mod sdk;
 pub mod shell;
 pub mod tools;

@@ -238,7 +238,7 @@ fn each_object(
 
 /// A port that nobody listens on, and that nobody gets who asks the system for any: it lies below
 /// those that Linux gives. Neither does another call of this process get it. 0 if there is none.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(61);
     let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));

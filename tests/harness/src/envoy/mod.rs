@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 pub use admin::Admin;
-pub use bootstrap::{Bootstrap, Plugin};
+pub use bootstrap::{Bootstrap, Plugin, free_port};
 
 use crate::process::{Lifetime, Process, Usage};
 use crate::{root, target_dir, tools, wait_for};
