@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Redis {
     fn start() -> Self {
         let dir = fresh_dir();
         let socket = socket_path(&dir);
-        let mut command = Command::new(debian::redis_server().unwrap());
+        let mut command = debian::redis_server().unwrap();
         command.current_dir(&dir).args(["--port", "0", "--save", "", "--appendonly", "no"]);
         command.arg("--unixsocket").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null());
         let process = Process::spawn("Redis", command, Lifetime::Owner).unwrap();

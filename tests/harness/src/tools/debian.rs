@@ -77,15 +77,6 @@ pub fn chromium() -> Result<PathBuf> {
     known().context("the package chromium has no program of that name")
 }
 
-/// A Redis server: on the `PATH`, else installed.
-pub fn redis_server() -> Result<PathBuf> {
-    let known = || shell::which("redis-server");
-    if known().is_none() {
-        install_packages(&["redis-server"])?;
-    }
-    known().context("the package redis-server has no program of that name")
-}
-
 /// Installs packages with all they need; only root can.
 pub fn install_packages(packages: &[&str]) -> Result<()> {
     let packages_line = packages.join(" ");
