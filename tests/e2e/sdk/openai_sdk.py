@@ -24,7 +24,7 @@ def told(controls):
     return {"x-sim": controls}
 
 
-def chats(api):
+def chats(api, threads):
     answer = api.chat.completions.create(model=CHAT, messages=user("hello there"))
     assert answer.choices[0].message.content == "You said: hello there", answer
     assert answer.choices[0].finish_reason == "stop" and answer.object == "chat.completion"
@@ -38,7 +38,7 @@ def chats(api):
         answer = api.chat.completions.create(model=CHAT, messages=user(f"number {number}"))
         return answer.choices[0].message.content
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         answers = list(pool.map(ask, range(32)))
     assert answers == [f"You said: number {number}" for number in range(32)], answers
 
@@ -197,7 +197,9 @@ def retries(url, http2):
 for url in sys.argv[1:]:
     for http2 in [False, True]:
         api = client(url, http2)
-        for topic in [chats, streams, tools, other_calls, models]:
+        # The synchronous HTTP/2 of httpcore can miss an answer where threads share a connection.
+        chats(api, 1 if http2 else 8)
+        for topic in [streams, tools, other_calls, models]:
             topic(api)
         errors(api, url, http2)
         retries(url, http2)
