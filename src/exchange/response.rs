@@ -1,6 +1,7 @@
 //! From the answer's headers to its end: it passes as it comes, and is read on the way.
 
 use super::answer::PROVIDER_REQUEST_ID;
+use super::request::report;
 use super::{Ended, Routed, Service, State, failure, keeping, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::stream::{End, Phase, Relay, Relayed};
@@ -58,7 +59,7 @@ pub(super) fn headers(
     keeping::head(&mut routed, status, &headers, service, now, host);
     keeping::write_status(&routed.call.caching, host);
     if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
-        report(host.remove_header(Map::ResponseHeaders, b"content-length"), host);
+        report(host.remove_header(Map::ResponseHeaders, b"content-length"), "answer", host);
     }
     let ending = Ending::Open;
     let mut relaying = Relaying { routed, status, reader, first_token: None, ending };
@@ -85,7 +86,7 @@ pub(super) fn body(
     };
     keeping::chunk(&mut relaying.routed, &chunk, service, now, host);
     if let Some(changed) = relaying.read(&chunk, end, now) {
-        report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), host);
+        report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), "answer", host);
     }
     if !end {
         return (State::Relaying(relaying), Flow::Continue);
@@ -226,10 +227,10 @@ impl Reader {
 /// Every answer names the request, and the provider's own name for it where there is one.
 fn name_ids(routed: &Routed, headers: &Pairs, host: &impl Host) {
     if let Some(id) = provider_id(headers) {
-        report(host.set_header(Map::ResponseHeaders, PROVIDER_REQUEST_ID, id), host);
+        report(host.set_header(Map::ResponseHeaders, PROVIDER_REQUEST_ID, id), "answer", host);
     }
     if let Some(id) = SafeValue::new(routed.call.id.as_str().as_bytes()) {
-        report(host.set_header(Map::ResponseHeaders, "x-request-id", id), host);
+        report(host.set_header(Map::ResponseHeaders, "x-request-id", id), "answer", host);
     }
 }
 
@@ -242,12 +243,6 @@ pub(super) fn provider_id(headers: &Pairs) -> Option<SafeValue<'_>> {
 fn is_type(header: &[u8], expected: &[u8]) -> bool {
     let kind = header.split(|byte| *byte == b';').next().unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(expected)
-}
-
-fn report(outcome: Result<(), crate::host::Status>, host: &impl Host) {
-    if let Err(status) = outcome {
-        host.log(log::Level::Error, &format!("answer: {status}"));
-    }
 }
 
 const TIMEOUT: &[u8] = b"timeout";

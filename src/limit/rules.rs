@@ -1,11 +1,12 @@
 //! What an operator limits, resolved: which requests a rule is about, and whose state it uses.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::gcra::{Quota, QuotaError};
+use crate::identity::limiter_key;
 use crate::routing::Allow;
 use crate::store::{Address, Slots};
 
@@ -170,7 +171,7 @@ impl Rule {
     }
 
     pub(super) fn address(&self, slots: &Slots, subject: &Subject<'_>) -> Address {
-        let network = subject.client_ip.map(network);
+        let network = subject.client_ip.map(limiter_key);
         let parts = self.key.iter().map(|part| match part {
             KeyPart::Consumer => subject.consumer.map(str::as_bytes),
             KeyPart::ClientIp => network.as_ref().map(<[u8; 16]>::as_slice),
@@ -195,14 +196,6 @@ fn identity(spec: &Spec, unit: Unit) -> [u8; 16] {
     }
     let digest: [u8; 32] = hash.finalize().into();
     digest.first_chunk().copied().unwrap_or_default()
-}
-
-/// An address as far as one party can be told from the next: an IPv6 caller has a /64 to itself.
-fn network(address: IpAddr) -> [u8; 16] {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).octets(),
-    }
 }
 
 #[cfg(test)]
