@@ -1,9 +1,8 @@
 //! The body is whole: what it asks for, who may serve that, and whether anyone has to.
 
 use super::caching::{self, Consulted};
-use super::limits::{self, Ask};
 use super::request::{report, too_large};
-use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, send};
+use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, limits, send};
 use crate::error::{Error, Kind};
 use crate::host::{Buffer, Flow, Host, Map, Status, Timestamp};
 use crate::protocol::Operation;
@@ -50,12 +49,11 @@ pub(super) fn body(
         Err(refusal) => return answer::refuse(call, Some(asked.into()), &refusal, host),
     };
     let mut routed = Routed::new(call, asked, &body, &probe, &chain, service);
-    let ask = Ask::new(&routed, limits::estimate(&routed.call, &probe, &routed, service));
-    let ticket = match limits::admit(&mut routed.call, &ask, service, now, host) {
+    let ticket = match limits::admit(&mut routed, service, now, host) {
         Ok(ticket) => ticket,
         Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
     };
-    let estimate = ask.estimate;
+    let estimate = limits::estimate(&routed, &probe, service);
     match caching::consult(&mut routed, &headers, &body, service, now, host) {
         Consulted::Serve(hit) => {
             limits::spend(ticket);

@@ -6,7 +6,7 @@ use super::response::{Ending, Relaying, provider_id};
 use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer};
 use crate::error::{Error, Kind, Retry};
 use crate::handoff;
-use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Status};
+use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::failure::Told;
 
 /// An answer with an error status.
@@ -140,11 +140,7 @@ fn rewrite(body: &[u8], host: &impl Host) -> Result<(), Status> {
     let json = SafeValue::literal("application/json");
     host.set_header(Map::ResponseHeaders, "content-type", json)?;
     host.remove_header(Map::ResponseHeaders, b"content-encoding")?;
-    let length = body.len().to_string();
-    match SafeValue::new(length.as_bytes()) {
-        Some(length) => host.set_header(Map::ResponseHeaders, "content-length", length),
-        None => Err(Status::BadArgument),
-    }
+    host.set_header(Map::ResponseHeaders, "content-length", Decimal::new(body.len()).value())
 }
 
 /// What Envoy, or a filter behind this one, means by an answer of its own.

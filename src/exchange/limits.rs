@@ -1,7 +1,5 @@
 //! What a request takes from the limits before it goes on, and what it gives back.
 
-use std::sync::Arc;
-
 use super::request::report;
 use super::{Call, Routed, Service};
 use crate::error::Error;
@@ -14,31 +12,30 @@ use crate::protocol::usage::Usage;
 use crate::routing::Target;
 
 /// What a call asks for, as far as limits care.
-pub(super) struct Ask {
+#[derive(Clone, Copy)]
+struct Ask<'a> {
     /// The name as it was asked for.
-    model: Box<str>,
+    model: &'a str,
     /// Of the first attempt.
-    target: Option<Arc<Target>>,
-    /// What it may use at most.
-    pub(super) estimate: Usage,
+    target: Option<&'a Target>,
 }
 
-impl Ask {
-    pub(super) fn new(routed: &Routed, estimate: Usage) -> Self {
-        let target = routed.hops.first().map(|hop| hop.target.clone());
-        Self { model: routed.asked.clone(), target, estimate }
+impl<'a> Ask<'a> {
+    fn of(routed: &'a mut Routed) -> (&'a mut Call, Self) {
+        let Routed { call, asked, hops, .. } = routed;
+        (call, Self { model: asked, target: hops.first().map(|hop| &*hop.target) })
     }
 }
 
 /// The request counts.
 pub(super) fn admit(
-    call: &mut Call,
-    ask: &Ask,
+    routed: &mut Routed,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) -> Result<Option<Ticket>, Error> {
     let Some(limiter) = &service.limiter else { return Ok(None) };
+    let (call, ask) = Ask::of(routed);
     match limiter.admit_request(host, &subject(call, ask, service), now) {
         Ok(ticket) => {
             count(ticket.notes(), service, host);
@@ -51,15 +48,16 @@ pub(super) fn admit(
 
 /// It is going to spend this much, as far as its body tells.
 pub(super) fn reserve(
-    call: &mut Call,
+    routed: &mut Routed,
     ticket: Option<Ticket>,
-    ask: &Ask,
+    estimate: &Usage,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) -> Result<Option<Reservation>, Error> {
     let (Some(limiter), Some(ticket)) = (&service.limiter, ticket) else { return Ok(None) };
-    let estimate = cost(ask.target.as_deref(), &ask.estimate);
+    let (call, ask) = Ask::of(routed);
+    let estimate = cost(ask.target, estimate);
     match ticket.reserve(limiter, host, &subject(call, ask, service), estimate, now) {
         Ok(reservation) => {
             count(reservation.notes(), service, host);
@@ -80,13 +78,8 @@ pub(super) fn spend(ticket: Option<Ticket>) {
 /// What a request may use at most: all of its text as input, and the longest answer that it allows
 /// or, where it sets no bound, the configured one. Of calls that are not read, nobody knows what
 /// they will say.
-pub(super) fn estimate(
-    call: &Call,
-    probe: &Probe<'_>,
-    routed: &Routed,
-    service: &Service,
-) -> Usage {
-    let output = match call.operation {
+pub(super) fn estimate(routed: &Routed, probe: &Probe<'_>, service: &Service) -> Usage {
+    let output = match routed.call.operation {
         Operation::Embedding | Operation::OllamaEmbed | Operation::Other | Operation::Models => 0,
         _ => probe.max_output_tokens.unwrap_or(service.config.limiter.default_output_tokens),
     };
@@ -135,22 +128,22 @@ pub(super) fn write_rate_headers(call: &Call, theirs: &Pairs, now: Timestamp, ho
 
 fn refusal(
     call: &mut Call,
-    ask: &Ask,
+    ask: Ask<'_>,
     refused: &Refused,
     service: &Service,
     host: &impl Host,
 ) -> Error {
     count(&refused.notes, service, host);
     call.standings = refused.standings;
-    refused.error(&ask.model)
+    refused.error(ask.model)
 }
 
-fn subject<'a>(call: &Call, ask: &'a Ask, service: &'a Service) -> Subject<'a> {
+fn subject<'a>(call: &Call, ask: Ask<'a>, service: &'a Service) -> Subject<'a> {
     Subject {
         consumer: service.consumer(call).map(|consumer| &*consumer.name),
         client_ip: call.client_ip,
-        model: &ask.model,
-        provider: ask.target.as_ref().map_or("", |target| &target.provider.name),
+        model: ask.model,
+        provider: ask.target.map_or("", |target| &target.provider.name),
     }
 }
 

@@ -21,10 +21,9 @@ pub(super) fn headers(
         Err(status) => return unreadable(status, host),
     };
     remove_where(&headers, |name| name.starts_with(b"x-llm-"), host);
-    let endpoint = Endpoint::of(
-        headers.get(":method").unwrap_or_default(),
-        headers.get(":path").unwrap_or_default(),
-    );
+    let [method, path, id, encoding, length] =
+        headers.first([":method", ":path", "x-request-id", "content-encoding", "content-length"]);
+    let endpoint = Endpoint::of(method.unwrap_or_default(), path.unwrap_or_default());
     let operation = match endpoint {
         Endpoint::Call(operation) => operation,
         Endpoint::Models | Endpoint::Model(_) => Operation::Models,
@@ -33,8 +32,9 @@ pub(super) fn headers(
         }
         Endpoint::Unmatched => Operation::Other,
     };
-    remove_where(&headers, |name| ROUTER_HEADERS.contains(&name), host);
-    let given = RequestId::accept(headers.get("x-request-id"));
+    let instructs = |name: &[u8]| name.starts_with(b"x-envoy-") && ROUTER_HEADERS.contains(&name);
+    remove_where(&headers, instructs, host);
+    let given = RequestId::accept(id);
     let id = given.unwrap_or_else(|| RequestId::mint(now, host));
     if let (None, Some(id)) = (given, SafeValue::new(id.as_str().as_bytes())) {
         report(host.set_header(Map::RequestHeaders, "x-request-id", id), "x-request-id", host);
@@ -50,7 +50,8 @@ pub(super) fn headers(
         standings: Standings::default(),
         caching: Caching::default(),
     };
-    match identify(&mut call, endpoint, end, service, &headers, host) {
+    let body = Body { end, encoding, length };
+    match identify(&mut call, endpoint, &body, service, &headers, host) {
         Err(refusal) => answer::refuse(call, None, &refusal, host),
         Ok(Next::Models) => answer::models(call, endpoint, service, host),
         Ok(Next::Pass) => {
@@ -80,6 +81,14 @@ pub(super) fn more(
     (State::Reading(reading), Flow::Pause)
 }
 
+/// What the headers say of the body.
+struct Body<'a> {
+    /// There is none.
+    end: bool,
+    encoding: Option<&'a [u8]>,
+    length: Option<&'a [u8]>,
+}
+
 enum Next {
     Read,
     Models,
@@ -90,7 +99,7 @@ enum Next {
 fn identify(
     call: &mut Call,
     endpoint: Endpoint<'_>,
-    end: bool,
+    body: &Body<'_>,
     service: &Service,
     headers: &Pairs,
     host: &impl Host,
@@ -107,7 +116,7 @@ fn identify(
         Endpoint::Models | Endpoint::Model(_) => return Ok(Next::Models),
         Endpoint::Unmatched => return Err(unknown_url(headers)),
     }
-    if end {
+    if body.end {
         return match call.operation {
             Operation::Other => Ok(Next::Pass),
             _ => Err(Error::new(
@@ -120,12 +129,12 @@ fn identify(
     if call.operation == Operation::Other && !names_a_model(headers) {
         return Ok(Next::Pass);
     }
-    let encoding = headers.get("content-encoding").unwrap_or(b"identity");
-    if !encoding.eq_ignore_ascii_case(b"identity") {
+    if body.encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         let message = "Compressed requests are not supported: send the body as it is.";
         return Err(Error::new(Kind::InvalidRequest, message).code("unsupported_encoding"));
     }
-    let length = headers.text("content-length").and_then(|length| length.parse::<usize>().ok());
+    let length = body.length.and_then(|length| std::str::from_utf8(length).ok());
+    let length = length.and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > config.max_request_bytes) {
         return Err(too_large(service));
     }

@@ -45,20 +45,23 @@ pub(super) fn headers(
     host: &impl Host,
 ) -> (State, Flow) {
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
-    let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+    let [status, kind, encoding, length] =
+        headers.first([":status", "content-type", "content-encoding", "content-length"]);
+    let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    let status = status.unwrap_or(0);
     name_ids(&routed, &headers, host);
     limits::write_rate_headers(&routed.call, &headers, now, host);
     if status >= 400 {
         keeping::write_status(&routed.call.caching, host);
         return failure::headers(routed, service, status, &headers, end, host);
     }
-    let reader = Reader::new(&routed, &headers);
+    let reader = Reader::new(&routed, kind.unwrap_or_default(), encoding);
     if end && matches!(reader, Reader::Stream(_)) {
         return failure::silent(routed, &headers, host);
     }
     keeping::head(&mut routed, status, &headers, service, now, host);
     keeping::write_status(&routed.call.caching, host);
-    if let (Reader::Stream(_), Some(_)) = (&reader, headers.get("content-length")) {
+    if let (Reader::Stream(_), Some(_)) = (&reader, length) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), "answer", host);
     }
     let ending = Ending::Open;
@@ -203,13 +206,11 @@ impl Relaying {
 }
 
 impl Reader {
-    fn new(routed: &Routed, headers: &Pairs) -> Self {
+    fn new(routed: &Routed, kind: &[u8], encoding: Option<&[u8]>) -> Self {
         let operation = routed.call.operation;
-        let encoded = headers.get("content-encoding").is_some_and(|coding| coding != b"identity");
-        if encoded {
+        if encoding.is_some_and(|coding| coding != b"identity") {
             return Self::Opaque;
         }
-        let kind = headers.get("content-type").unwrap_or_default();
         let is_lines = LINES.iter().any(|lines| is_type(kind, lines));
         if is_lines || is_type(kind, b"text/event-stream") {
             // What is not framed as the protocol has it would only be garbled.
@@ -236,7 +237,7 @@ fn name_ids(routed: &Routed, headers: &Pairs, host: &impl Host) {
 
 /// The provider's own name for the request, in its answer as it came.
 pub(super) fn provider_id(headers: &Pairs) -> Option<SafeValue<'_>> {
-    let id = PROVIDER_REQUEST_IDS.iter().find_map(|name| headers.get(name));
+    let id = headers.first(PROVIDER_REQUEST_IDS).into_iter().flatten().next();
     id.and_then(SafeValue::new)
 }
 

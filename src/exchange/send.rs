@@ -1,11 +1,11 @@
 //! The request goes on: what it may spend is taken, its bytes become the provider's, Envoy learns
 //! where it goes.
 
-use super::limits::{self, Ask};
 use super::request::report;
-use super::{Routed, Service, State, answer, failure, settle};
+use super::{Routed, Service, State, answer, failure, limits, settle};
+
 use crate::handoff::{self, CLUSTER_HEADER, Step};
-use crate::host::{Buffer, Flow, Host, Map, SafeValue, Status, Timestamp};
+use crate::host::{Buffer, Decimal, Flow, Host, Map, SafeValue, Status, Timestamp};
 use crate::limit::Ticket;
 use crate::protocol::Operation;
 use crate::protocol::edit::Edits;
@@ -23,8 +23,7 @@ pub(super) fn send(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let ask = Ask::new(&routed, estimate);
-    match limits::reserve(&mut routed.call, ticket, &ask, service, now, host) {
+    match limits::reserve(&mut routed, ticket, &estimate, service, now, host) {
         Ok(reservation) => routed.reservation = reservation,
         Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
     }
@@ -54,7 +53,7 @@ fn write_body(body: &[u8], edits: &Edits<'_>, host: &impl Host) -> Result<(), St
     if edited.len() == body.len() {
         return Ok(());
     }
-    set(host, "content-length", edited.len().to_string().as_bytes())
+    host.set_header(Map::RequestHeaders, "content-length", Decimal::new(edited.len()).value())
 }
 
 /// Tells Envoy, and the provider role, where the request goes.
@@ -69,11 +68,11 @@ fn announce(routed: &Routed, host: &impl Host) -> Result<(), Status> {
     if let Some(first) = steps.clone().next() {
         set(host, CLUSTER_HEADER, first.cluster.as_bytes())?;
     }
-    let retries = routed.hops.len().saturating_sub(1).to_string();
-    set(host, "x-envoy-max-retries", retries.as_bytes())?;
+    let number =
+        |name: &str, number: Decimal| host.set_header(Map::RequestHeaders, name, number.value());
+    number("x-envoy-max-retries", Decimal::new(routed.hops.len().saturating_sub(1)))?;
     if let Some(timeout) = routed.attempts.per_try_timeout {
-        let millis = timeout.as_millis().to_string();
-        set(host, "x-envoy-upstream-rq-per-try-timeout-ms", millis.as_bytes())?;
+        number("x-envoy-upstream-rq-per-try-timeout-ms", Decimal::new(timeout.as_millis()))?;
     }
     if let Some(retry_on) = &routed.attempts.retry_on {
         set(host, "x-envoy-retry-on", retry_on.conditions.as_bytes())?;

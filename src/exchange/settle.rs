@@ -6,7 +6,7 @@ use super::{
 };
 use crate::config::LogRequests;
 use crate::error::Kind;
-use crate::host::{Event, Host, Timestamp};
+use crate::host::{Decimal, Event, Host, Timestamp};
 use crate::log;
 use crate::metrics::Phase;
 use crate::protocol::usage::{Quality, Usage};
@@ -247,7 +247,7 @@ fn log_end(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
 }
 
 fn number(host: &impl Host, name: &str, value: u64) {
-    set(host, name, value.to_string().as_bytes());
+    set(host, name, Decimal::new(value).as_bytes());
 }
 
 /// A value that cannot be published is missing in the access log, which shows it.

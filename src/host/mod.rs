@@ -10,6 +10,7 @@ use std::time::Duration;
 
 #[cfg(any(not(target_arch = "wasm32"), feature = "contract"))]
 pub mod contract;
+mod decimal;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 mod pairs;
@@ -17,6 +18,7 @@ mod rfc3339;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;
 
+pub use decimal::Decimal;
 pub use pairs::Pairs;
 pub use rfc3339::Rfc3339;
 

@@ -45,6 +45,19 @@ impl Pairs {
         self.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
     }
 
+    /// The first value of each of several names, in one pass over all headers.
+    pub fn first<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        let mut found = [None; N];
+        for (name, value) in self.iter() {
+            for (place, wanted) in found.iter_mut().zip(names) {
+                if place.is_none() && name == wanted.as_bytes() {
+                    *place = Some(value);
+                }
+            }
+        }
+        found
+    }
+
     /// The first value of `name` where it is UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
@@ -101,6 +114,8 @@ mod tests {
         assert_eq!(pairs.get("x"), Some(&b""[..]));
         assert_eq!(pairs.text("x-mode"), None);
         assert_eq!(pairs.get("absent"), None);
+        let first = pairs.first(["absent", "x", ":path", "x"]);
+        assert_eq!(first, [None, Some(&b""[..]), Some(b"/v1"), Some(b"")]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 use crate::host::wasm::{Envoy, Half};
@@ -36,12 +37,34 @@ enum Role {
 /// and new ones are in one VM while a listener drains.
 #[derive(Default)]
 struct Contexts {
-    roots: HashMap<u32, Root>,
-    streams: HashMap<u32, Stream>,
+    roots: ById<Root>,
+    streams: ById<Stream>,
     /// Streams that wait for something that only time brings.
     waiting: Vec<u32>,
     /// Who waits for the answer to which call: Envoy brings them to the root context.
-    calls: HashMap<u32, u32>,
+    calls: ById<u32>,
+}
+
+type ById<T> = HashMap<u32, T, BuildHasherDefault<Number>>;
+
+/// Envoy counts contexts up: no client can choose numbers that collide, so a hash against that would
+/// be for nothing, ten times a request.
+#[derive(Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // Spreads the low bits over all of it: the table takes some from either end.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 thread_local! {
