@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::model_server::{ModelServer, Options};
 
-/// Run the built-in model server alone, until it is killed
+/// Run the built-in model server alone, in every provider's protocol, until it is killed
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// 0: any free port; the first line of the output names it

@@ -1,6 +1,10 @@
 //! The built-in model server: speaks the providers' protocols, answers at once and always the same,
 //! and fails as it is told to. The demo can run on it and the end-to-end tests do.
 //!
+//! OpenAI's protocol and Azure's form of it, Anthropic's, Gemini's, Bedrock's Converse, Cohere's
+//! version 2, Ollama's. What its provider would refuse of a request is refused, in that provider's
+//! words: unknown fields, wrong types, results of tools that were not called.
+//!
 //! # Answers
 //! The text repeats the last user message, so different requests have different answers and equal
 //! ones equal answers. It calls the tools whose names the last user message contains, in the order
@@ -15,8 +19,9 @@
 //!
 //! # Controls
 //! By request header `x-sim: key=value; key=value`, or behind the model's name, which works through
-//! any translation: `sim-model+status=503+delay=20`. Answers name the bare model. A control that
-//! does not exist is answered with 400.
+//! any translation whose target has the model in the body: `sim-model+status=503+delay=20`. Answers
+//! name the bare model. Where one request may come to several servers, `x-sim-NAME` is for the one
+//! of that name. A control that does not exist is answered with 400.
 //!
 //! | control | effect |
 //! |---|---|
@@ -49,15 +54,19 @@
 
 mod answer;
 mod anthropic;
+mod bedrock;
 mod call;
+mod cohere;
 mod control;
 mod frame;
+mod gemini;
 mod ollama;
 mod openai;
 mod record;
 mod route;
 mod script;
 mod serve;
+mod shape;
 
 use std::{
     io,
@@ -75,6 +84,8 @@ pub use self::record::{
 /// How a server behaves when a request says nothing.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Lower case; the header `x-sim-NAME` is for this server only.
+    pub name: Option<String>,
     /// On 127.0.0.1; 0: any free one.
     pub port: u16,
     /// Between tokens.
@@ -93,6 +104,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            name: None,
             port: 0,
             pause: Duration::ZERO,
             key: None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
@@ -33,15 +34,22 @@ pub(crate) fn invalid_json() -> Fault {
 /// `POST /api/chat`
 pub(crate) fn chat(call: &Call) -> Result<Answer, Fault> {
     need_model(call)?;
-    let mut prompt = prompt(call);
+    let mut prompt = prompt(call)?;
+    let mut results: Vec<&str> = Vec::new();
     for message in call.array("messages").into_iter().flatten() {
+        check(message)?;
         let text = message.get("content").and_then(Value::as_str).unwrap_or_default();
         prompt.input.text(text);
-        images(message, &mut prompt.input);
+        images(message, &mut prompt.input)?;
         let role = message.get("role").and_then(Value::as_str);
         prompt.tool_result = role == Some("tool");
-        if matches!(role, Some("user" | "tool")) {
-            prompt.last = text.to_owned();
+        match role {
+            Some("tool") => {
+                results.push(text);
+                prompt.last = results.join(" ");
+            }
+            Some("user") => prompt.last = text.to_owned(),
+            _ => results.clear(),
         }
     }
     for tool in call.array("tools").into_iter().flatten() {
@@ -88,11 +96,11 @@ pub(crate) fn chat(call: &Call) -> Result<Answer, Fault> {
 /// `POST /api/generate`
 pub(crate) fn generate(call: &Call) -> Result<Answer, Fault> {
     need_model(call)?;
-    let mut prompt = prompt(call);
+    let mut prompt = prompt(call)?;
     prompt.last = call.str("prompt").unwrap_or_default().to_owned();
     prompt.input.text(&prompt.last);
     prompt.input.text(call.str("system").unwrap_or_default());
-    images(&call.json, &mut prompt.input);
+    images(&call.json, &mut prompt.input)?;
 
     let reply = Reply::new(&prompt, &call.controls, 0);
     let thinking = reply.thinking.iter().map(|t| json!({"response": "", "thinking": t}));
@@ -149,7 +157,7 @@ fn need_model(call: &Call) -> Result<(), Fault> {
 }
 
 /// What chat and generate have in common.
-fn prompt(call: &Call) -> Prompt {
+fn prompt(call: &Call) -> Result<Prompt, Fault> {
     let stop = match call.json.pointer("/options/stop") {
         Some(Value::String(text)) => vec![text.clone()],
         Some(Value::Array(list)) => {
@@ -162,21 +170,49 @@ fn prompt(call: &Call) -> Prompt {
             Some(json!({"type": "object", "properties": {"answer": {"type": "string"}}}))
         }
         Some(schema @ Value::Object(_)) => Some(schema.clone()),
-        _ => None,
+        Some(Value::Null) | None => None,
+        Some(Value::String(empty)) if empty.is_empty() => None,
+        Some(other) => {
+            let message =
+                format!("invalid format: {other}; expected \"json\" or a valid JSON Schema object");
+            return Err(Fault::new(400, message));
+        }
     };
-    Prompt {
+    Ok(Prompt {
         stop,
         schema,
         // A negative number means no limit.
         max_tokens: call.json.pointer("/options/num_predict").and_then(Value::as_u64),
         thinking: call.json.get("think").is_some_and(|think| *think != json!(false)),
         ..Prompt::default()
-    }
+    })
 }
 
-fn images(holder: &Value, input: &mut Input) {
+fn images(holder: &Value, input: &mut Input) -> Result<(), Fault> {
     let images = holder.get("images").and_then(Value::as_array);
-    images.into_iter().flatten().for_each(|_| input.part());
+    for image in images.into_iter().flatten() {
+        if image.as_str().is_none_or(|text| STANDARD.decode(text).is_err()) {
+            return Err(Fault::new(400, "illegal base64 data at input byte 0"));
+        }
+        input.part();
+    }
+    Ok(())
+}
+
+/// What cannot be read into Ollama's own types.
+fn check(message: &Value) -> Result<(), Fault> {
+    let role = message["role"].as_str().unwrap_or_default();
+    if !["system", "user", "assistant", "tool"].contains(&role) {
+        return Err(Fault::new(400, format!("invalid role: {role}")));
+    }
+    let text = message.get("content").is_none_or(|it| it.is_string() || it.is_null());
+    let calls = message["tool_calls"].as_array().into_iter().flatten();
+    let mut arguments = calls.map(|call| &call["function"]["arguments"]);
+    if !text || arguments.any(|it| !it.is_object()) {
+        let message = "json: cannot unmarshal value into Go struct field ChatRequest.messages";
+        return Err(Fault::new(400, message));
+    }
+    Ok(())
 }
 
 /// A stream unless the request says no: the parts, then the last line with the totals.

@@ -1,11 +1,12 @@
 //! Which protocol and handler a path belongs to.
 
-use hyper::Method;
+use hyper::{HeaderMap, Method};
 
 use super::{
-    anthropic,
+    anthropic, bedrock,
     call::{Handler, Protocol},
-    ollama, openai,
+    cohere, gemini, ollama, openai,
+    openai::azure,
 };
 
 pub(super) struct Route {
@@ -15,41 +16,100 @@ pub(super) struct Route {
     pub model: Option<String>,
 }
 
-/// `None`: there is no such path. OpenAI and Anthropic share the path of their model lists.
-pub(super) fn find(method: &Method, path: &str, is_anthropic: bool) -> Option<Route> {
-    let post = method == Method::POST;
-    let get = method == Method::GET;
+/// `None`: there is no such path. OpenAI, Anthropic and Google share the path of their model lists:
+/// the headers of their clients differ.
+pub(super) fn find(method: &Method, path: &str, headers: &HeaderMap) -> Option<Route> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let openai = |handler: Handler| (Protocol::OpenAi, handler, None);
-    let anthropic = |handler: Handler| (Protocol::Anthropic, handler, None);
-    let ollama = |handler: Handler| (Protocol::Ollama, handler, None);
-    let (protocol, handler, model) = match segments.as_slice() {
-        ["v1", "models"] if get && is_anthropic => anthropic(anthropic::models::list),
-        ["v1", "models", id @ ..] if get && is_anthropic => {
-            (Protocol::Anthropic, anthropic::models::one as Handler, Some(decoded(&id.join("/"))))
-        }
-        ["v1", "models"] if get => openai(openai::models::list),
-        ["v1", "models", id @ ..] if get => {
-            (Protocol::OpenAi, openai::models::one as Handler, Some(decoded(&id.join("/"))))
-        }
-        ["v1", "chat", "completions"] if post => openai(openai::chat::answer),
-        ["v1", "completions"] if post => openai(openai::completions::answer),
-        ["v1", "responses"] if post => openai(openai::responses::answer),
-        ["v1", "embeddings"] if post => openai(openai::embeddings::answer),
-        ["v1", "images", "generations" | "edits"] if post => openai(openai::others::image),
-        ["v1", "audio", "transcriptions"] if post => openai(openai::others::transcription),
-        ["v1", "audio", "speech"] if post => openai(openai::others::speech),
-        ["v1", "moderations"] if post => openai(openai::others::moderation),
-        ["v1", "rerank"] if post => openai(openai::others::rerank),
-        ["v1", "messages"] if post => anthropic(anthropic::messages::answer),
-        ["v1", "messages", "count_tokens"] if post => anthropic(anthropic::messages::count_tokens),
-        ["api", "chat"] if post => ollama(ollama::chat),
-        ["api", "generate"] if post => ollama(ollama::generate),
-        ["api", "embed"] if post => ollama(ollama::embed),
-        ["api", "tags"] if get => ollama(ollama::tags),
-        _ => return None,
+    let found = match *method {
+        Method::POST => post(&segments),
+        Method::GET => get(&segments, headers),
+        _ => None,
     };
-    Some(Route { protocol, handler, model })
+    let (protocol, handler, model) = found?;
+    Some(Route { protocol, handler, model: model.map(|model| decoded(&model)) })
+}
+
+/// The model is not decoded yet.
+type Found = Option<(Protocol, Handler, Option<String>)>;
+
+fn post(segments: &[&str]) -> Found {
+    let of = |protocol: Protocol, handler: Handler| Some((protocol, handler, None));
+    let named = |protocol: Protocol, handler: Handler, model: &str| {
+        Some((protocol, handler, Some(model.to_owned())))
+    };
+    let openai = |handler: Handler| of(Protocol::OpenAi, handler);
+    let azure = |handler: Handler| of(Protocol::Azure, handler);
+    let anthropic = |handler: Handler| of(Protocol::Anthropic, handler);
+    let cohere = |handler: Handler| of(Protocol::Cohere, handler);
+    let ollama = |handler: Handler| of(Protocol::Ollama, handler);
+    match segments {
+        ["v1", "chat", "completions"] => openai(openai::chat::answer),
+        ["v1", "completions"] => openai(openai::completions::answer),
+        ["v1", "responses"] => openai(openai::responses::answer),
+        ["v1", "embeddings"] => openai(openai::embeddings::answer),
+        ["v1", "images", "generations" | "edits"] => openai(openai::others::image),
+        ["v1", "audio", "transcriptions"] => openai(openai::others::transcription),
+        ["v1", "audio", "speech"] => openai(openai::others::speech),
+        ["v1", "moderations"] => openai(openai::others::moderation),
+        ["v1", "rerank"] => openai(openai::others::rerank),
+        ["v1", "messages"] => anthropic(anthropic::messages::answer),
+        ["v1", "messages", "count_tokens"] => anthropic(anthropic::messages::count_tokens),
+        ["openai", "deployments", model, rest @ ..] => {
+            named(Protocol::Azure, azure::deployment(rest)?, model)
+        }
+        ["openai", "responses"] => azure(azure::responses),
+        ["openai", "v1", "chat", "completions"] => azure(azure::filtered_chat),
+        ["openai", "v1", "completions"] => azure(openai::completions::answer),
+        ["openai", "v1", "embeddings"] => azure(openai::embeddings::answer),
+        ["openai", "v1", "responses"] => azure(openai::responses::answer),
+        ["v1" | "v1beta", "models", method] => {
+            let (model, method) = method.rsplit_once(':')?;
+            let handler: Handler = match method {
+                "generateContent" => gemini::generate::answer,
+                "streamGenerateContent" => gemini::generate::stream,
+                "countTokens" => gemini::generate::count_tokens,
+                "embedContent" => gemini::embed::one,
+                "batchEmbedContents" => gemini::embed::batch,
+                _ => return None,
+            };
+            named(Protocol::Gemini, handler, model)
+        }
+        ["model", model, "converse"] => named(Protocol::Bedrock, bedrock::converse::answer, model),
+        ["model", model, "converse-stream"] => {
+            named(Protocol::Bedrock, bedrock::converse::stream, model)
+        }
+        ["model", model, "invoke"] => named(Protocol::Bedrock, bedrock::invoke::answer, model),
+        ["v2", "chat"] => cohere(cohere::chat::answer),
+        ["v2", "embed"] => cohere(cohere::embed::answer),
+        ["api", "chat"] => ollama(ollama::chat),
+        ["api", "generate"] => ollama(ollama::generate),
+        ["api", "embed"] => ollama(ollama::embed),
+        _ => None,
+    }
+}
+
+fn get(segments: &[&str], headers: &HeaderMap) -> Found {
+    let of = |protocol: Protocol, handler: Handler, id: &[&str]| {
+        Some((protocol, handler, (!id.is_empty()).then(|| id.join("/"))))
+    };
+    let is_anthropic = headers.contains_key("anthropic-version");
+    let is_google = headers.contains_key("x-goog-api-key");
+    match segments {
+        ["v1", "models"] if is_google => of(Protocol::Gemini, gemini::models::list, &[]),
+        ["v1", "models", id @ ..] if is_google => of(Protocol::Gemini, gemini::models::one, id),
+        ["v1", "models"] if is_anthropic => of(Protocol::Anthropic, anthropic::models::list, &[]),
+        ["v1", "models", id @ ..] if is_anthropic => {
+            of(Protocol::Anthropic, anthropic::models::one, id)
+        }
+        ["v1", "models"] => of(Protocol::OpenAi, openai::models::list, &[]),
+        ["v1", "models", id @ ..] => of(Protocol::OpenAi, openai::models::one, id),
+        ["openai", "v1", "models"] => of(Protocol::Azure, openai::models::list, &[]),
+        ["openai", "v1", "models", id @ ..] => of(Protocol::Azure, openai::models::one, id),
+        ["v1beta", "models"] => of(Protocol::Gemini, gemini::models::list, &[]),
+        ["v1beta", "models", id @ ..] => of(Protocol::Gemini, gemini::models::one, id),
+        ["api", "tags"] => of(Protocol::Ollama, ollama::tags, &[]),
+        _ => None,
+    }
 }
 
 /// Percent-decoded.
@@ -78,6 +138,16 @@ mod tests {
 
     #[test]
     fn models_in_paths_are_decoded() {
-        assert_eq!(decoded("us.anthropic%2Fclaude%3A0%zz%"), "us.anthropic/claude:0%zz%");
+        let model =
+            |path: &str| find(&Method::POST, path, &HeaderMap::new()).and_then(|route| route.model);
+        for (path, expected) in [
+            ("/model/us.anthropic%2Fclaude%3A0/converse", "us.anthropic/claude:0"),
+            ("/v1beta/models/a%3AcountTokens:generateContent", "a:countTokens"),
+            ("/openai/deployments/my%20own/chat/completions", "my own"),
+            ("/model/%zz%/invoke", "%zz%"),
+        ] {
+            assert_eq!(model(path).as_deref(), Some(expected), "{path}");
+        }
+        assert!(find(&Method::POST, "/v1beta/models/m:predict", &HeaderMap::new()).is_none());
     }
 }

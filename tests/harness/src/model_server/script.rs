@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 
 use super::{
     control::{Controls, Stall},
-    frame::{Event, Framing},
+    frame::{Event, Framing, Place},
     record::{Entry, Outcome},
 };
 
@@ -77,7 +77,8 @@ pub(super) fn stream(
             }
             waited = true;
         }
-        let mut bytes = framing.write(event, controls);
+        let last = number + 1 == events.len() && fault.is_none() && controls.end_early.is_none();
+        let mut bytes = framing.write(event, Place { first: number == 0, last }, controls);
         if number == 0 && controls.bom {
             bytes.splice(0..0, *b"\xef\xbb\xbf");
         }

@@ -74,15 +74,8 @@ impl State {
         *count <= times
     }
 
-    fn is_authorized(&self, call: &Call) -> bool {
-        let Some(key) = &self.options.key else { return true };
-        let bearer = format!("Bearer {key}");
-        // The access key id of an AWS signature.
-        let credential = format!("Credential={key}/");
-        let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok());
-        ["x-api-key", "api-key", "x-goog-api-key"].iter().any(|name| header(name) == Some(key))
-            || header("authorization").is_some_and(|v| v == bearer || v.contains(&credential))
-            || call.query.split('&').any(|pair| pair.strip_prefix("key=") == Some(key))
+    fn is_authorized(&self, call: &Call, protocol: Protocol) -> bool {
+        self.options.key.as_deref().is_none_or(|key| protocol.has_key(call, key))
     }
 }
 
@@ -129,7 +122,7 @@ async fn handle(
     });
 
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let route = route::find(&parts.method, &path, parts.headers.contains_key("anthropic-version"));
+    let route = route::find(&parts.method, &path, &parts.headers);
     let model = match route.as_ref().and_then(|route| route.model.clone()) {
         Some(model) => model,
         None => match json.get("model").and_then(Value::as_str) {
@@ -137,7 +130,9 @@ async fn handle(
             None => form_field(&parts.headers, &body, "model").unwrap_or_default(),
         },
     };
-    let told = parts.headers.get_all(CONTROL_HEADER).iter().map(HeaderValue::as_bytes);
+    let own = state.options.name.as_ref().map(|name| format!("{CONTROL_HEADER}-{name}"));
+    let told = [Some(CONTROL_HEADER), own.as_deref()].into_iter().flatten();
+    let told = told.flat_map(|name| parts.headers.get_all(name)).map(HeaderValue::as_bytes);
     let orders = std::iter::once(state.options.controls.as_bytes()).chain(told);
     let (mut controls, model) = match Controls::read(orders, &model) {
         Ok(read) => read,
@@ -199,8 +194,8 @@ fn refusal(state: &State, call: &Call, protocol: Protocol) -> Option<Fault> {
     {
         return Some(Fault::new(status, told(status)));
     }
-    if !state.is_authorized(call) {
-        return Some(protocol.unauthorized());
+    if !state.is_authorized(call, protocol) {
+        return Some(protocol.unauthorized(call));
     }
     let is_form = call
         .headers
@@ -253,6 +248,7 @@ fn respond(
             if matches!(fault.status, 429 | 503 | 529) {
                 headers.push((RETRY_AFTER_NAME, "1".to_owned()));
             }
+            headers.extend(protocol.error_headers(&fault));
             let (content_type, body) = match controls.body {
                 ErrorBody::Provider => (JSON, protocol.error(&fault, call).to_string()),
                 ErrorBody::Html => ("text/html", HTML.replace("STATUS", &fault.status.to_string())),

@@ -35,6 +35,7 @@ fn a_message_has_every_published_field() {
 fn a_stream_says_the_same_as_the_message() {
     let server = server();
     let mut request = request("m", "call weather");
+    request["max_tokens"] = json!(2048);
     request["thinking"] = json!({"type": "enabled", "budget_tokens": 1024});
     request["tools"] = json!([{"name": "weather", "input_schema":
         {"type": "object", "properties": {"city": {"type": "string"}}}}]);

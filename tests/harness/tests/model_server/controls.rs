@@ -257,3 +257,12 @@ fn what_came_is_recorded_byte_for_byte() {
     server.clear();
     assert_eq!((server.requests().len(), server.total()), (0, 1));
 }
+
+#[test]
+fn a_server_with_a_name_has_orders_of_its_own() {
+    let options = crate::Options { name: Some("first".to_owned()), ..Default::default() };
+    let named = crate::ModelServer::start(options).unwrap();
+    let headers = [("x-sim-first", "status=503"), ("x-sim-second", "status=429")];
+    let status = |address| post_with(address, CHAT, &headers, &chat("m", "hello")).status;
+    assert_eq!((status(named.address()), status(server().address())), (503, 200));
+}

@@ -1,11 +1,16 @@
 //! The built-in model server, seen from outside.
 
 mod anthropic;
+mod azure;
+mod bedrock;
 mod client;
+mod cohere;
 mod controls;
+mod gemini;
 mod http2;
 mod ollama;
 mod openai;
+mod strict;
 
 use harness::model_server::{ModelServer, Options};
 use serde_json::{Value, json};
@@ -23,3 +28,6 @@ fn chat_stream(model: &str, text: &str) -> Value {
     request["stream"] = json!(true);
     request
 }
+
+/// What is done to a request, and words of the refusal that it gets.
+type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);

@@ -105,9 +105,11 @@ fn tools_are_called_in_parallel_and_the_result_ends_the_turn() {
     request["stream"] = json!(false);
     let messages = request["messages"].as_array_mut().unwrap();
     messages.push(choice["message"].clone());
-    messages.push(json!({"role": "tool", "tool_call_id": calls[0]["id"], "content": "20 C"}));
+    for (call, text) in calls.iter().zip(["20 C", "noon"]) {
+        messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": text}));
+    }
     let end = post(server.address(), CHAT, &request).json();
-    assert_eq!(end["choices"][0]["message"]["content"], "The tool said: 20 C");
+    assert_eq!(end["choices"][0]["message"]["content"], "The tool said: 20 C noon");
 }
 
 #[test]

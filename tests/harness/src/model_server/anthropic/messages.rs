@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::check;
 use crate::model_server::{
     answer::{Finish, Input, Prompt, Reply, Tool, ToolChoice, Usage},
     call::{Answer, Call, Fault},
@@ -24,7 +25,7 @@ pub(crate) fn count_tokens(call: &Call) -> Result<Answer, Fault> {
     Ok(Answer::Json(json!({"input_tokens": prompt(call)?.input.tokens()})))
 }
 
-fn missing(field: &str) -> Fault {
+pub(super) fn missing(field: &str) -> Fault {
     Fault::new(400, format!("{field}: Field required"))
 }
 
@@ -36,16 +37,13 @@ fn prompt(call: &Call) -> Result<Prompt, Fault> {
     if messages.is_empty() {
         return Err(Fault::new(400, "messages: at least one message is required"));
     }
+    check::request(&call.json)?;
     let mut prompt = Prompt::default();
     content(call.json.get("system"), &mut prompt.input);
-    for (index, message) in messages.iter().enumerate() {
+    for message in messages {
         let (text, tool_result) = content(message.get("content"), &mut prompt.input);
-        match message.get("role").and_then(Value::as_str) {
-            Some("user") => (prompt.last, prompt.tool_result) = (text, tool_result),
-            Some("assistant") => {}
-            // Accepted in the list by newer versions of the API.
-            Some("system") => {}
-            _ => return Err(missing(&format!("messages.{index}.role"))),
+        if message["role"] == "user" {
+            (prompt.last, prompt.tool_result) = (text, tool_result);
         }
     }
     for tool in call.array("tools").into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! Anthropic's API.
 
+mod check;
 pub(crate) mod messages;
 pub(crate) mod models;
 

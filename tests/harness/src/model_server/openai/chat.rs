@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FINGERPRINT, content, finish, missing, need_model, stop, tools, usage};
+use super::{FINGERPRINT, finish, messages, missing, need_model, stop, tools, usage};
 use crate::model_server::{
     answer::{Prompt, Reply, Usage},
     call::{Answer, Call, Fault},
@@ -29,18 +29,7 @@ fn prompt(call: &Call) -> Result<Prompt, Fault> {
         return Err(Fault::new(400, message).param("messages").code("empty_array"));
     }
     let mut prompt = Prompt::default();
-    for (index, message) in messages.iter().enumerate() {
-        let role = message.get("role").and_then(Value::as_str);
-        let role = role.ok_or_else(|| missing(&format!("messages[{index}].role")))?;
-        let text = content(message.get("content"), &mut prompt.input);
-        for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
-            content(call.pointer("/function/arguments"), &mut prompt.input);
-        }
-        prompt.tool_result = role == "tool";
-        if matches!(role, "user" | "tool") {
-            prompt.last = text;
-        }
-    }
+    messages::read(messages, &mut prompt)?;
     tools(call, &mut prompt);
     prompt.schema = match call.json.pointer("/response_format/type").and_then(Value::as_str) {
         Some("json_schema") => call.json.pointer("/response_format/json_schema/schema").cloned(),

@@ -1,8 +1,10 @@
 //! OpenAI's API, and Azure's form of it.
 
+pub(crate) mod azure;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
+mod messages;
 pub(crate) mod models;
 pub(crate) mod others;
 pub(crate) mod responses;
