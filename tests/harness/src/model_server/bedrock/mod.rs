@@ -1,6 +1,7 @@
 //! Amazon Bedrock: the Converse API and the models that embed.
 
 pub(crate) mod converse;
+mod fields;
 pub(crate) mod invoke;
 mod request;
 

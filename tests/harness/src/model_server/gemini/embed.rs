@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{checked, request::CONTENT, request::list};
+use super::{checked, fields::CONTENT, request::list};
 use crate::model_server::{
     answer::{Input, embedding},
     call::{Answer, Call, Fault},

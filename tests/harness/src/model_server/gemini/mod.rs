@@ -1,6 +1,7 @@
 //! Google's Gemini API.
 
 pub(crate) mod embed;
+mod fields;
 pub(crate) mod generate;
 pub(crate) mod models;
 mod request;
