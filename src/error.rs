@@ -12,6 +12,7 @@ pub enum Dialect {
     OpenAi,
     Anthropic,
     Ollama,
+    Gemini,
 }
 
 /// What went wrong. [`Kind::row`] is the public table; the README repeats it, compared by a test.
@@ -43,6 +44,8 @@ pub struct Row {
     pub code: &'static str,
     /// Anthropic's `error.type`.
     pub anthropic_type: &'static str,
+    /// Gemini's `error.status`.
+    pub gemini_status: &'static str,
     /// The label of `llm_errors_total` and, behind `llm_`, the response code details.
     pub label: &'static str,
 }
@@ -67,23 +70,23 @@ impl Kind {
 
     #[rustfmt::skip]
     pub const fn row(self) -> Row {
-        let (status, openai_type, code, anthropic_type, label) = match self {
-            Self::InvalidRequest        => (400, "invalid_request_error", "invalid_value",          "invalid_request_error", "invalid_request"),
-            Self::RequestTooLarge       => (413, "invalid_request_error", "request_too_large",      "request_too_large",     "request_too_large"),
-            Self::Authentication        => (401, "invalid_request_error", "invalid_api_key",        "authentication_error",  "authentication"),
-            Self::PermissionDenied      => (403, "invalid_request_error", "model_not_allowed",      "permission_error",      "permission_denied"),
-            Self::ModelNotFound         => (404, "invalid_request_error", "model_not_found",        "not_found_error",       "model_not_found"),
-            Self::UnknownUrl            => (404, "invalid_request_error", "unknown_url",            "not_found_error",       "unknown_url"),
-            Self::UnsupportedCapability => (400, "invalid_request_error", "unsupported_capability", "invalid_request_error", "unsupported_capability"),
-            Self::RequestLimit          => (429, "requests",              "rate_limit_exceeded",    "rate_limit_error",      "rate_limit"),
-            Self::TokenLimit            => (429, "tokens",                "rate_limit_exceeded",    "rate_limit_error",      "rate_limit"),
-            Self::QuotaExceeded         => (429, "insufficient_quota",    "insufficient_quota",     "rate_limit_error",      "quota_exceeded"),
-            Self::Provider              => (502, "server_error",          "provider_error",         "api_error",             "provider"),
-            Self::ServiceUnavailable    => (503, "server_error",          "service_unavailable",    "overloaded_error",      "service_unavailable"),
-            Self::Timeout               => (504, "server_error",          "timeout",                "timeout_error",         "timeout"),
-            Self::NotCached             => (504, "invalid_request_error", "not_cached",             "not_found_error",       "not_cached"),
+        let (status, openai_type, code, anthropic_type, gemini_status, label) = match self {
+            Self::InvalidRequest        => (400, "invalid_request_error", "invalid_value",          "invalid_request_error", "INVALID_ARGUMENT",   "invalid_request"),
+            Self::RequestTooLarge       => (413, "invalid_request_error", "request_too_large",      "request_too_large",     "INVALID_ARGUMENT",   "request_too_large"),
+            Self::Authentication        => (401, "invalid_request_error", "invalid_api_key",        "authentication_error",  "UNAUTHENTICATED",    "authentication"),
+            Self::PermissionDenied      => (403, "invalid_request_error", "model_not_allowed",      "permission_error",      "PERMISSION_DENIED",  "permission_denied"),
+            Self::ModelNotFound         => (404, "invalid_request_error", "model_not_found",        "not_found_error",       "NOT_FOUND",          "model_not_found"),
+            Self::UnknownUrl            => (404, "invalid_request_error", "unknown_url",            "not_found_error",       "NOT_FOUND",          "unknown_url"),
+            Self::UnsupportedCapability => (400, "invalid_request_error", "unsupported_capability", "invalid_request_error", "INVALID_ARGUMENT",   "unsupported_capability"),
+            Self::RequestLimit          => (429, "requests",              "rate_limit_exceeded",    "rate_limit_error",      "RESOURCE_EXHAUSTED", "rate_limit"),
+            Self::TokenLimit            => (429, "tokens",                "rate_limit_exceeded",    "rate_limit_error",      "RESOURCE_EXHAUSTED", "rate_limit"),
+            Self::QuotaExceeded         => (429, "insufficient_quota",    "insufficient_quota",     "rate_limit_error",      "RESOURCE_EXHAUSTED", "quota_exceeded"),
+            Self::Provider              => (502, "server_error",          "provider_error",         "api_error",             "INTERNAL",           "provider"),
+            Self::ServiceUnavailable    => (503, "server_error",          "service_unavailable",    "overloaded_error",      "UNAVAILABLE",        "service_unavailable"),
+            Self::Timeout               => (504, "server_error",          "timeout",                "timeout_error",         "DEADLINE_EXCEEDED",  "timeout"),
+            Self::NotCached             => (504, "invalid_request_error", "not_cached",             "not_found_error",       "NOT_FOUND",          "not_cached"),
         };
-        Row { status, openai_type, code, anthropic_type, label }
+        Row { status, openai_type, code, anthropic_type, gemini_status, label }
     }
 }
 
@@ -148,6 +151,7 @@ impl Error {
                 "request_id": request_id,
             }),
             Dialect::Ollama => json!({ "error": self.message }),
+            Dialect::Gemini => json!({ "error": self.gemini() }),
         };
         value.to_string().into_bytes()
     }
@@ -160,6 +164,31 @@ impl Error {
             "type": row.openai_type,
             "param": self.param,
             "code": self.code.unwrap_or(row.code),
+        })
+    }
+
+    /// Gemini's error object, with the details that Google's clients know.
+    fn gemini(&self) -> Value {
+        let row = self.kind.row();
+        let of = |kind: &str| format!("type.googleapis.com/google.rpc.{kind}");
+        let mut details = vec![json!({
+            "@type": of("ErrorInfo"),
+            "reason": self.code.unwrap_or(row.code).to_ascii_uppercase(),
+            "domain": "llm-gateway",
+        })];
+        if let Some(field) = &self.param {
+            let violation = json!({ "field": field, "description": self.message });
+            details.push(json!({ "@type": of("BadRequest"), "fieldViolations": [violation] }));
+        }
+        if let Retry::AfterMillis(millis) = self.retry {
+            let delay = format!("{}.{:03}s", millis / 1000, millis % 1000);
+            details.push(json!({ "@type": of("RetryInfo"), "retryDelay": delay }));
+        }
+        json!({
+            "code": row.status,
+            "message": self.message,
+            "status": row.gemini_status,
+            "details": details,
         })
     }
 }
@@ -175,6 +204,21 @@ mod tests {
         assert_eq!(
             value,
             json!({"error": {"message": "no \"x\"", "type": "invalid_request_error", "param": null, "code": "model_not_found"}})
+        );
+    }
+
+    #[test]
+    fn gemini_errors_have_a_code_that_is_a_number_and_details_that_clients_read() {
+        let error = Error::new(Kind::RequestLimit, "slow").param("model");
+        let body = error.retry(Retry::AfterMillis(1_050)).body(Dialect::Gemini, "id");
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            value,
+            json!({"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED", "details": [
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED", "domain": "llm-gateway"},
+                {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{"field": "model", "description": "slow"}]},
+                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.050s"},
+            ]}})
         );
     }
 

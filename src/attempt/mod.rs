@@ -16,6 +16,7 @@ use crate::config;
 use crate::error::{Dialect, Error};
 use crate::host::{Event, Flow, Host, Map, SafeValue, Status};
 use crate::protocol::Operation;
+use crate::protocol::probe::Source;
 use crate::translate::Call;
 
 pub mod original;
@@ -57,10 +58,10 @@ pub struct Reading {
 
 #[derive(Debug)]
 enum Change {
-    /// This provider has another name for the model. `boundary`: the body is a form.
+    /// This provider has another name for the model.
     Rename {
         model: Box<str>,
-        boundary: Option<Box<[u8]>>,
+        source: Source,
     },
     Translate(Box<Call>),
 }

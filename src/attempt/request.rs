@@ -7,10 +7,11 @@ use crate::config::Provider;
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, Status};
-use crate::identity::CREDENTIAL_HEADERS;
+use crate::identity::{CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS};
 use crate::protocol::edit::Edits;
-use crate::protocol::probe::Probe;
-use crate::protocol::{Endpoint, Operation, multipart};
+use crate::protocol::model_path::ModelPath;
+use crate::protocol::probe::Source;
+use crate::protocol::{Dialect, Endpoint, Operation, query};
 use crate::translate::{Call, Context};
 
 /// The headers came.
@@ -37,7 +38,11 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         can_fail_over: left.as_ref().is_some_and(|left| left.steps().count() > 1),
         warnings: Vec::new(),
     };
-    if let Err(status) = make(&service.provider, &headers, original, left.as_ref(), host) {
+    let in_path = operation.dialect() == Dialect::Gemini || operation == Operation::Other;
+    let path = original.value(&headers, ":path").filter(|_| in_path);
+    let path = path.unwrap_or_default().to_vec();
+    if let Err(status) = make(&service.provider, &headers, original, left.as_ref(), operation, host)
+    {
         // Half made, it could hold what is for another provider.
         tell(Err(status), "request headers", host);
         return then.refuse(&lost(), host);
@@ -50,12 +55,15 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         }
         _ if end => return (then.next(), Flow::Continue),
         (Way::Translated(route), step) => {
-            let context = context(step.map(|step| step.model), &then.request_id, host);
+            let context = Context {
+                stream: operation == Operation::GeminiStream,
+                ..context(step.map(|step| step.model), &then.request_id, host)
+            };
             Change::Translate(Box::new(Call::new(route, context)))
         }
         (Way::AsItIs, Some(step)) => Change::Rename {
             model: step.model.into(),
-            boundary: headers.get("content-type").and_then(multipart::boundary).map(Into::into),
+            source: Source::of(operation, &path, headers.get("content-type")),
         },
         (Way::AsItIs, None) => return (then.next(), Flow::Continue),
     };
@@ -66,8 +74,8 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
 pub(super) fn body(reading: Reading, service: &Service, host: &impl Host) -> (State, Flow) {
     let Reading { change, mut then } = reading;
     let changed = host.body(Buffer::RequestBody, 0, usize::MAX).and_then(|body| match change {
-        Change::Rename { model, boundary } => {
-            rename(&body, &model, boundary.as_deref(), host)?;
+        Change::Rename { model, source } => {
+            rename(&body, &model, &source, then.operation, host)?;
             Ok(Ok(()))
         }
         Change::Translate(call) => translate(&body, *call, &mut then, service, host),
@@ -86,14 +94,13 @@ pub(super) fn body(reading: Reading, service: &Service, host: &impl Host) -> (St
 fn rename(
     body: &[u8],
     model: &str,
-    boundary: Option<&[u8]>,
+    source: &Source,
+    operation: Operation,
     host: &impl Host,
 ) -> Result<(), Status> {
-    let probe = match boundary {
-        Some(boundary) => Probe::read_form(body, boundary),
-        None => Probe::read(body, Operation::Other),
-    };
-    let Ok(probe) = probe else { return Ok(()) };
+    // Only the model is looked for.
+    let operation = if *source == Source::Json { Operation::Other } else { operation };
+    let Ok(probe) = source.read(body, operation) else { return Ok(()) };
     let mut edits = Edits::default();
     edits.set_model(&probe, model);
     if edits.is_empty() {
@@ -118,6 +125,10 @@ fn translate(
         FOREIGN_HEADERS.iter().map(|name| (*name, None)).collect();
     ours.push((":path", Some(path.as_bytes())));
     ours.push(("content-type", Some(b"application/json")));
+    if then.dialect() == Dialect::Gemini && service.provider.credential.is_none() {
+        // What opens Gemini opens nothing here.
+        ours.push(("x-goog-api-key", None));
+    }
     ours.extend(translated.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
     // What the configuration says stands above what the protocol would say.
     ours.retain(|(name, _)| !service.provider.headers.iter().any(|(set, _)| **set == **name));
@@ -154,9 +165,13 @@ fn make(
     headers: &Pairs,
     mut original: Original,
     left: Option<&Left>,
+    operation: Operation,
     host: &impl Host,
 ) -> Result<(), Status> {
-    let path = original.value(headers, ":path").map(|path| rebase(path, &provider.base_path));
+    let path = original.value(headers, ":path").map(|path| match operation.dialect() {
+        Dialect::Gemini => gemini_path(path, provider, left),
+        _ => rebase(path, &provider.base_path),
+    });
     let mut ours: Vec<(&str, Option<&[u8]>)> = Vec::new();
     if let Some(path) = path.as_deref() {
         ours.push((":path", Some(path)));
@@ -223,9 +238,19 @@ fn context(model: Option<&str>, request_id: &str, host: &impl Host) -> Context {
     }
 }
 
-/// The caller's path under the provider's base: `/v1` at its head is the gateway's own.
+/// The same where the path names the model, and may hold the caller's key.
+fn gemini_path(path: &[u8], provider: &Provider, left: Option<&Left>) -> Vec<u8> {
+    let step = left.and_then(|left| left.steps().next());
+    let named = step.and_then(|step| ModelPath::of(path)?.with(step.model));
+    let path = named.as_deref().unwrap_or(path);
+    let without = provider.credential.as_ref();
+    let without = without.and_then(|_| query::without(path, &CREDENTIAL_PARAMETERS));
+    rebase(without.as_deref().unwrap_or(path), &provider.base_path)
+}
+
+/// The caller's path under the provider's base: the version at its head is the gateway's own.
 fn rebase(path: &[u8], base: &str) -> Vec<u8> {
-    match path.strip_prefix(b"/v1") {
+    match path.strip_prefix(b"/v1beta").or_else(|| path.strip_prefix(b"/v1")) {
         Some(rest) if matches!(rest.first(), None | Some(b'/' | b'?')) => {
             [base.as_bytes(), rest].concat()
         }
@@ -234,8 +259,15 @@ fn rebase(path: &[u8], base: &str) -> Vec<u8> {
 }
 
 /// What clients of one protocol send along and providers of another may refuse.
-const FOREIGN_HEADERS: [&str; 5] =
-    ["anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project"];
+const FOREIGN_HEADERS: [&str; 7] = [
+    "anthropic-beta",
+    "anthropic-version",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "x-goog-api-client",
+    "x-goog-user-project",
+];
 
 /// For providers that want a limit where OpenAI's API has none: what all current models can write.
 const DEFAULT_MAX_TOKENS: u64 = 4096;

@@ -17,8 +17,9 @@ pub enum Way {
 impl Way {
     pub fn of(operation: Operation, api: Api) -> Self {
         use Operation::{
-            Chat, Completion, Embedding, Messages, Models, OllamaChat, OllamaEmbed, OllamaGenerate,
-            Other, Responses,
+            Chat, Completion, Embedding, GeminiBatchEmbed, GeminiEmbed, GeminiGenerate,
+            GeminiStream, Messages, Models, OllamaChat, OllamaEmbed, OllamaGenerate, Other,
+            Responses,
         };
         let route = match (api, operation) {
             (_, Other | Models) => return Self::AsItIs,
@@ -27,6 +28,9 @@ impl Way {
             }
             // Servers that speak OpenAI's API and are Ollama have its own beside it.
             (Api::OpenAi | Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => {
+                return Self::AsItIs;
+            }
+            (Api::Gemini, GeminiGenerate | GeminiStream | GeminiEmbed | GeminiBatchEmbed) => {
                 return Self::AsItIs;
             }
             (Api::Anthropic, Messages) => return Self::AsItIs,
@@ -51,7 +55,8 @@ impl Way {
             (Api::Bedrock, Embedding) => Pair::EmbeddingsToBedrock.into(),
             (Api::Ollama, Embedding) => Pair::EmbeddingsToOllama.into(),
             (Api::Anthropic, Embedding)
-            | (_, Completion | OllamaChat | OllamaEmbed | OllamaGenerate) => {
+            | (_, Completion | OllamaChat | OllamaEmbed | OllamaGenerate)
+            | (_, GeminiGenerate | GeminiStream | GeminiEmbed | GeminiBatchEmbed) => {
                 return Self::Unknown;
             }
         };

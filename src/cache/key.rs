@@ -172,6 +172,14 @@ fn effect(operation: Operation, member: &[u8]) -> Effect {
             Operation::OllamaChat | Operation::OllamaGenerate | Operation::OllamaEmbed,
             b"keep_alive",
         ) => Effect::LeftOut,
+        (
+            Operation::GeminiGenerate | Operation::GeminiStream,
+            b"labels" | b"store" | b"serviceTier" | b"service_tier",
+        ) => Effect::LeftOut,
+        (
+            Operation::GeminiGenerate | Operation::GeminiStream,
+            b"cachedContent" | b"cached_content",
+        ) => Effect::StatefulUnless(&[b":null"]),
         (Operation::Responses, b"conversation") | (Operation::Messages, b"container") => {
             Effect::StatefulUnless(&[b":null"])
         }
@@ -191,6 +199,10 @@ fn tag(operation: Operation) -> Option<&'static str> {
         Operation::OllamaChat => Some("ollama.chat"),
         Operation::OllamaGenerate => Some("ollama.generate"),
         Operation::OllamaEmbed => Some("ollama.embed"),
+        // Two forms of one answer.
+        Operation::GeminiGenerate | Operation::GeminiStream => Some("gemini.generate"),
+        Operation::GeminiEmbed => Some("gemini.embed"),
+        Operation::GeminiBatchEmbed => Some("gemini.batch_embed"),
         Operation::Other | Operation::Models => None,
     }
 }
@@ -220,7 +232,7 @@ mod tests {
     }
 
     /// Every member of the published request schemas.
-    const PUBLISHED: [(Operation, &str); 5] = [
+    const PUBLISHED: [(Operation, &str); 8] = [
         (
             Operation::Chat,
             "messages model audio frequency_penalty function_call functions logit_bias logprobs \
@@ -250,10 +262,20 @@ mod tests {
              output_format service_tier speed stop_sequences stream system temperature thinking \
              tool_choice tools top_k top_p",
         ),
+        (
+            Operation::GeminiGenerate,
+            "model contents tools toolConfig safetySettings systemInstruction generationConfig \
+             cachedContent labels serviceTier store",
+        ),
+        (
+            Operation::GeminiEmbed,
+            "model content taskType title outputDimensionality embedContentConfig",
+        ),
+        (Operation::GeminiBatchEmbed, "requests"),
     ];
 
     /// What does not change an answer, and nothing else.
-    const LEFT_OUT: [(Operation, &str); 5] = [
+    const LEFT_OUT: [(Operation, &str); 8] = [
         (
             Operation::Chat,
             "metadata model prompt_cache_key prompt_cache_retention safety_identifier \
@@ -263,9 +285,13 @@ mod tests {
         (Operation::Embedding, "model user"),
         (Operation::Responses, "model stream stream_options"),
         (Operation::Messages, "metadata model service_tier stream"),
+        (Operation::GeminiGenerate, "labels model serviceTier store"),
+        (Operation::GeminiEmbed, "model"),
+        (Operation::GeminiBatchEmbed, ""),
     ];
 
-    const STATEFUL: [(Operation, &str); 3] = [
+    const STATEFUL: [(Operation, &str); 4] = [
+        (Operation::GeminiGenerate, "cachedContent"),
         (Operation::Responses, "background"),
         (Operation::Responses, "conversation"),
         (Operation::Messages, "container"),

@@ -102,9 +102,26 @@ const SCOPES: [(&str, Scope); 2] = [("consumer", Scope::Consumer), ("global", Sc
 const MODES: [(&str, Mode); 3] = [("on", Mode::On), ("off", Mode::Off), ("shadow", Mode::Shadow)];
 /// One word for the same thing in every dialect.
 const OPERATIONS: [(&str, &[Operation]); 4] = [
-    ("chat", &[Operation::Chat, Operation::Messages, Operation::OllamaChat]),
+    (
+        "chat",
+        &[
+            Operation::Chat,
+            Operation::Messages,
+            Operation::OllamaChat,
+            Operation::GeminiGenerate,
+            Operation::GeminiStream,
+        ],
+    ),
     ("completion", &[Operation::Completion, Operation::OllamaGenerate]),
-    ("embedding", &[Operation::Embedding, Operation::OllamaEmbed]),
+    (
+        "embedding",
+        &[
+            Operation::Embedding,
+            Operation::OllamaEmbed,
+            Operation::GeminiEmbed,
+            Operation::GeminiBatchEmbed,
+        ],
+    ),
     ("responses", &[Operation::Responses]),
 ];
 const PROTOCOLS: [(&str, BackendProtocol); 1] = [("webdis", BackendProtocol::Webdis)];

@@ -17,7 +17,7 @@ pub(super) fn body(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let Reading { call, form, headers } = reading;
+    let Reading { call, source, headers } = reading;
     let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
         Ok(body) => body,
         Err(status) => return answer::refuse(call, None, &unreadable(status, host), host),
@@ -25,11 +25,7 @@ pub(super) fn body(
     if body.len() > service.config.max_request_bytes {
         return answer::refuse(call, None, &too_large(service), host);
     }
-    let probe = match (&form, call.operation) {
-        (Some(boundary), _) => Probe::read_form(&body, boundary),
-        (None, operation) => Probe::read(&body, operation),
-    };
-    let probe = match probe {
+    let probe = match source.read(&body, call.operation) {
         Ok(probe) => probe,
         Err(mistake) => return answer::refuse(call, None, &mistake, host),
     };
@@ -60,7 +56,7 @@ pub(super) fn body(
             caching::serve(routed, &hit, host)
         }
         Consulted::Wait(wait) => {
-            let joining = Joining { routed, ticket, estimate, form, wait };
+            let joining = Joining { routed, ticket, estimate, source, wait };
             (State::Joining(Box::new(joining)), Flow::Pause)
         }
         Consulted::Refuse(error) => {
@@ -78,7 +74,7 @@ pub(super) fn go_on(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let Joining { routed, ticket, estimate, form, .. } = joining;
+    let Joining { routed, ticket, estimate, source, .. } = joining;
     let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
         Ok(body) => body,
         Err(status) => {
@@ -87,11 +83,7 @@ pub(super) fn go_on(
             return answer::refuse(routed.call, Some(routed.asked), &lost, host);
         }
     };
-    let probe = match &form {
-        Some(boundary) => Probe::read_form(&body, boundary),
-        None => Probe::read(&body, routed.call.operation),
-    };
-    match probe {
+    match source.read(&body, routed.call.operation) {
         Ok(probe) => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
         Err(mistake) => {
             limits::spend(ticket);

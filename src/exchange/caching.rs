@@ -1,5 +1,7 @@
 //! What the cache does for a call before it goes on: whether it has the answer, or will have it soon.
 
+use std::borrow::Cow;
+
 use super::{Ended, Joining, Routed, Service, State, answer, ask, fleet, limits};
 use crate::cache::capture::Capture;
 use crate::cache::flight::Lease;
@@ -10,7 +12,9 @@ use crate::cache::serve::Hit;
 use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question, Wants};
 use crate::error::{Error, Kind, Retry};
 use crate::host::{CallId, Event, Flow, Host, Pairs, SafeValue, Timestamp};
+use crate::identity::CREDENTIAL_PARAMETERS;
 use crate::metrics::CacheResult;
+use crate::protocol::{Dialect, query};
 
 /// The cache's part in one call.
 #[derive(Debug, Default)]
@@ -209,11 +213,12 @@ fn question(
     cache: &Cache,
     service: &Service,
 ) -> Result<Question, Skip> {
-    let path = headers.get(":path").unwrap_or_default();
+    let tenant = tenant(routed, service);
+    let path = path(routed.call.dialect, tenant, headers);
     let query = path.iter().position(|byte| *byte == b'?').and_then(|at| path.get(at..));
     let first = routed.hops.first();
     let subject = Subject {
-        tenant: tenant(routed, service),
+        tenant,
         operation: routed.call.operation,
         provider: first.map_or("", |hop| &hop.target.provider.name),
         model: first.map_or("", |hop| &hop.model),
@@ -223,6 +228,20 @@ fn question(
     let form = if routed.stream { Form::Stream } else { Form::Json };
     let wants = Wants { form, usage: routed.asked_for_usage };
     cache.question(&subject, &routed.asked, body, wants, directives)
+}
+
+/// The path with the parameters that an answer depends on. Gemini's also say who asks, and in which
+/// form.
+fn path<'a>(dialect: Dialect, tenant: Tenant<'_>, headers: &'a Pairs) -> Cow<'a, [u8]> {
+    let path = headers.get(":path").unwrap_or_default();
+    if dialect != Dialect::Gemini {
+        return path.into();
+    }
+    let path = query::without(path, &["alt", "$alt"]).map_or(path.into(), Cow::Owned);
+    if tenant == Tenant::Caller {
+        return path;
+    }
+    query::without(&path, &CREDENTIAL_PARAMETERS).map_or(path, Cow::Owned)
 }
 
 /// Who may share the answer: nobody who could not have asked for it.

@@ -80,7 +80,12 @@ pub(super) fn spend(ticket: Option<Ticket>) {
 /// they will say.
 pub(super) fn estimate(routed: &Routed, probe: &Probe<'_>, service: &Service) -> Usage {
     let output = match routed.call.operation {
-        Operation::Embedding | Operation::OllamaEmbed | Operation::Other | Operation::Models => 0,
+        Operation::Embedding
+        | Operation::OllamaEmbed
+        | Operation::GeminiEmbed
+        | Operation::GeminiBatchEmbed
+        | Operation::Other
+        | Operation::Models => 0,
         _ => probe.max_output_tokens.unwrap_or(service.config.limiter.default_output_tokens),
     };
     let output = output.saturating_mul(probe.choices);

@@ -16,6 +16,7 @@ use crate::host::{CallId, Event, Flow, Host, Pairs, Timestamp};
 use crate::identity::{ConsumerId, RequestId};
 use crate::limit::{Reservation, Standings, Ticket};
 use crate::protocol::Operation;
+use crate::protocol::probe::Source;
 use crate::protocol::usage::{Quality, Usage};
 use crate::routing::{Attempts, Target};
 
@@ -85,8 +86,7 @@ struct Spent {
 #[derive(Debug)]
 pub struct Reading {
     call: Call,
-    /// The boundary, where the body is a form.
-    form: Option<Box<[u8]>>,
+    source: Source,
     headers: Pairs,
 }
 
@@ -96,7 +96,7 @@ pub struct Joining {
     routed: Routed,
     ticket: Option<Ticket>,
     estimate: Usage,
-    form: Option<Box<[u8]>>,
+    source: Source,
     wait: Wait,
 }
 

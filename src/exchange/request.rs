@@ -1,13 +1,16 @@
 //! The request's headers, until its body is whole: who calls, and what the headers alone refuse.
 
+use std::borrow::Cow;
+
 use super::caching::Caching;
 use super::{Call, Reading, Service, Spent, State, answer};
 use crate::config::Unmatched;
 use crate::error::{Dialect, Error, Kind};
 use crate::host::{Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
-use crate::identity::{CREDENTIAL_HEADERS, RequestId, client_ip};
+use crate::identity::{CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS, RequestId, client_ip};
 use crate::limit::Standings;
-use crate::protocol::{Endpoint, Operation, multipart};
+use crate::protocol::probe::Source;
+use crate::protocol::{Endpoint, Operation, multipart, query};
 
 /// The headers came.
 pub(super) fn headers(
@@ -55,14 +58,14 @@ pub(super) fn headers(
         Err(refusal) => answer::refuse(call, None, &refusal, host),
         Ok(Next::Models) => answer::models(call, endpoint, service, host),
         Ok(Next::Pass) => {
-            remove_credentials(service, &headers, host);
+            remove_credentials(service, call.dialect, &headers, host);
             (State::Passing, Flow::Continue)
         }
         Ok(Next::Read) => {
-            remove_credentials(service, &headers, host);
-            let form = headers.get("content-type").filter(|_| operation == Operation::Other);
-            let form = form.and_then(multipart::boundary).map(Into::into);
-            let reading = Reading { call, form, headers };
+            let path = remove_credentials(service, call.dialect, &headers, host);
+            let path = path.as_deref().or(headers.get(":path")).unwrap_or_default();
+            let source = Source::of(operation, path, headers.get("content-type"));
+            let reading = Reading { call, source, headers };
             (State::Reading(Box::new(reading)), Flow::Pause)
         }
     }
@@ -105,7 +108,10 @@ fn identify(
     host: &impl Host,
 ) -> Result<Next, Error> {
     let config = &service.config;
-    call.consumer = config.auth.identify(headers)?;
+    let path = headers.get(":path").unwrap_or_default();
+    let is_gemini = call.dialect == Dialect::Gemini;
+    let in_query = || query::value(path, CREDENTIAL_PARAMETERS[0]).filter(|_| is_gemini);
+    call.consumer = config.auth.identify(headers, || in_query().map(Cow::into_owned))?;
     if service.by_client_ip {
         let forwarded = headers.iter().filter(|(name, _)| *name == b"x-forwarded-for");
         let source = host.property(&["source", "address"]).unwrap_or_default();
@@ -115,6 +121,10 @@ fn identify(
         Endpoint::Call(_) => {}
         Endpoint::Models | Endpoint::Model(_) => return Ok(Next::Models),
         Endpoint::Unmatched => return Err(unknown_url(headers)),
+    }
+    if call.operation == Operation::GeminiStream && !asks_for_events(path) {
+        let message = "Streams are server-sent events here: ask for them with `?alt=sse`.";
+        return Err(Error::new(Kind::InvalidRequest, message).param("alt"));
     }
     if body.end {
         return match call.operation {
@@ -141,14 +151,30 @@ fn identify(
     Ok(Next::Read)
 }
 
-/// A key that is for this gateway is for nobody behind it.
-fn remove_credentials(service: &Service, headers: &Pairs, host: &impl Host) {
+/// A key that is for this gateway is for nobody behind it. Returns the path, if it had one.
+fn remove_credentials(
+    service: &Service,
+    dialect: Dialect,
+    headers: &Pairs,
+    host: &impl Host,
+) -> Option<Vec<u8>> {
     if !service.config.auth.hides_credentials() {
-        return;
+        return None;
     }
     for name in CREDENTIAL_HEADERS.iter().filter(|name| headers.get(name).is_some()) {
         report(host.remove_header(Map::RequestHeaders, name.as_bytes()), "credentials", host);
     }
+    let path = headers.get(":path").filter(|_| dialect == Dialect::Gemini)?;
+    let without = query::without(path, &CREDENTIAL_PARAMETERS)?;
+    if let Some(path) = SafeValue::new(&without) {
+        report(host.set_header(Map::RequestHeaders, ":path", path), "credentials", host);
+    }
+    Some(without)
+}
+
+/// Whether a stream is to come as server-sent events; Gemini's other form is one long array.
+fn asks_for_events(path: &[u8]) -> bool {
+    ["alt", "$alt"].iter().any(|name| query::value(path, name).as_deref() == Some(b"sse"))
 }
 
 /// Whether a body of this type could name a model at all.
@@ -171,8 +197,13 @@ fn remove_where(headers: &Pairs, claimed: impl Fn(&[u8]) -> bool, host: &impl Ho
 /// Whose errors the caller understands. Where the path does not tell, a header does.
 fn dialect(operation: Operation, headers: &Pairs) -> Dialect {
     let anthropic = || headers.get("anthropic-version").is_some();
+    let gemini = || {
+        let path = headers.get(":path").unwrap_or_default();
+        path.starts_with(b"/v1beta/") || headers.get("x-goog-api-key").is_some()
+    };
     match operation {
         Operation::Other | Operation::Models if anthropic() => Dialect::Anthropic,
+        Operation::Other | Operation::Models if gemini() => Dialect::Gemini,
         operation => operation.dialect(),
     }
 }

@@ -34,7 +34,10 @@ pub(super) fn send(
     if probe.stream && matches!(routed.call.operation, Operation::Chat | Operation::Completion) {
         edits.ask_for_usage(probe);
     }
-    let written = write_body(body, &edits, host).and_then(|()| announce(&routed, host));
+    let named = routed.hops.first().and_then(|first| probe.path_with(&first.model));
+    let written = write_path(named.as_deref(), host)
+        .and_then(|()| write_body(body, &edits, host))
+        .and_then(|()| announce(&routed, host));
     if let Err(status) = written {
         report(Err(status), "request", host);
         return failure::lost(routed, host);
@@ -42,6 +45,11 @@ pub(super) fn send(
     settle::publish_request(&routed, service, host);
     settle::log_request(&routed, service, body.len(), host);
     (State::Waiting(Box::new(routed)), Flow::Continue)
+}
+
+/// `path`: the one that names the provider's model, where it has to.
+fn write_path(path: Option<&[u8]>, host: &impl Host) -> Result<(), Status> {
+    path.map_or(Ok(()), |path| set(host, ":path", path))
 }
 
 fn write_body(body: &[u8], edits: &Edits<'_>, host: &impl Host) -> Result<(), Status> {

@@ -55,7 +55,7 @@ pub enum Phase {
 ///
 /// With T targets, P providers, C consumers, R rules and S reasons to skip the cache, these are
 /// defined with the registry: 8 T + 4 P + C + R + S + 24. The others are defined when they are first
-/// counted: at most 7 x 34 x (T + 1) of `llm_requests_total`, and P x P failovers. What a request
+/// counted: at most 8 x 34 x (T + 1) of `llm_requests_total`, and P x P failovers. What a request
 /// asks for adds none. A call that the host refuses is not counted and is no error: a request does
 /// not fail over a metric.
 #[derive(Debug)]

@@ -198,7 +198,7 @@ pub const METRICS: [Metric; 19] = [
 pub const LABELS: [Label; 17] = [
     label(
         "operation",
-        "`chat`, `text_completion`, `embeddings`, `responses`, `messages`, `models`, `other`",
+        "`chat`, `text_completion`, `embeddings`, `responses`, `messages`, `generate_content`, `models`, `other`",
     )
     .otel("gen_ai.operation.name"),
     label("provider", "a name of `providers`, else `other`").otel("gen_ai.provider.name"),

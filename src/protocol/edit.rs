@@ -40,6 +40,11 @@ impl<'a> Edits<'a> {
     pub fn set_model(&mut self, probe: &Probe<'_>, model: &str) {
         match &probe.model {
             Some(asked) if asked.name == model => {}
+            Some(asked) if probe.path.is_some() => {
+                for place in &probe.places {
+                    self.replace(*place, asked.encode(model));
+                }
+            }
             Some(asked) => self.replace(asked.span, asked.encode(model)),
             None => {
                 self.insert(probe.open, [b"\"model\":".as_slice(), &json_string(model)].concat())

@@ -29,7 +29,11 @@ impl<'a> Told<'a> {
         let error: Object<'a> = serde_json::from_str(error.get()).ok()?;
         let anthropic = body.kind.and_then(text).is_some_and(|kind| kind == "error");
         let openai = error.kind.is_some() && error.param.is_some() && error.code.is_some();
-        let shape = if anthropic && error.kind.is_some() {
+        let number = error.code.is_some_and(|code| code.get().parse::<u16>().is_ok());
+        let gemini = number && error.status.is_some_and(|status| text(status).is_some());
+        let shape = if gemini {
+            Some(Dialect::Gemini)
+        } else if anthropic && error.kind.is_some() {
             Some(Dialect::Anthropic)
         } else {
             openai.then_some(Dialect::OpenAi)
@@ -72,6 +76,8 @@ struct Object<'a> {
     param: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
 }
 
 fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -96,7 +102,11 @@ mod tests {
                 Some(Dialect::OpenAi),
             ),
             (r#"{"error":{"message":"m","type":"t","param":"p"}}"#, None),
-            (r#"{"error":{"message":"m","code":400,"status":"INVALID_ARGUMENT"}}"#, None),
+            (
+                r#"{"error":{"message":"m","code":400,"status":"INVALID_ARGUMENT"}}"#,
+                Some(Dialect::Gemini),
+            ),
+            (r#"{"error":{"message":"m","code":"400","status":"INVALID_ARGUMENT"}}"#, None),
             (
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
                 Some(Dialect::Anthropic),

@@ -9,11 +9,13 @@ pub mod failure;
 pub mod gemini;
 mod json;
 mod mistake;
+pub mod model_path;
 pub mod models;
 pub mod multipart;
 pub mod ollama;
 pub mod openai;
 pub mod probe;
+pub mod query;
 pub mod skim;
 pub mod sse;
 pub mod stream;
@@ -23,6 +25,7 @@ pub mod wire;
 use std::borrow::Cow;
 
 pub use crate::error::Dialect;
+use model_path::ModelPath;
 
 /// What a request asks for, decided by method and path alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,15 +46,25 @@ pub enum Operation {
     OllamaGenerate,
     /// Ollama's `POST /api/embed`
     OllamaEmbed,
-    /// Any other `POST /v1/...`: routed by the model it names, in JSON or in a form, and passed
-    /// through. One that names none passes untouched: the default model is for text.
+    /// Gemini's `POST /v1beta/models/{model}:generateContent`
+    GeminiGenerate,
+    /// Gemini's `POST /v1beta/models/{model}:streamGenerateContent`
+    GeminiStream,
+    /// Gemini's `POST /v1beta/models/{model}:embedContent`
+    GeminiEmbed,
+    /// Gemini's `POST /v1beta/models/{model}:batchEmbedContents`
+    GeminiBatchEmbed,
+    /// Any other `POST /v1/...` or `POST /v1beta/models/{model}:...`: routed by the model it names,
+    /// in JSON, in a form or in the path, and passed through. One that names none passes untouched:
+    /// the default model is for text.
     Other,
-    /// `GET /v1/models` and `GET /v1/models/{id}`, which the gateway answers itself.
+    /// `GET /v1/models` and `GET /v1/models/{id}`, also under `/v1beta`, which the gateway answers
+    /// itself.
     Models,
 }
 
 impl Operation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Chat,
         Self::Completion,
         Self::Embedding,
@@ -60,6 +73,10 @@ impl Operation {
         Self::OllamaChat,
         Self::OllamaGenerate,
         Self::OllamaEmbed,
+        Self::GeminiGenerate,
+        Self::GeminiStream,
+        Self::GeminiEmbed,
+        Self::GeminiBatchEmbed,
         Self::Other,
         Self::Models,
     ];
@@ -70,7 +87,10 @@ impl Operation {
         match self {
             Self::Chat | Self::OllamaChat => "chat",
             Self::Completion | Self::OllamaGenerate => "text_completion",
-            Self::Embedding | Self::OllamaEmbed => "embeddings",
+            Self::Embedding | Self::OllamaEmbed | Self::GeminiEmbed | Self::GeminiBatchEmbed => {
+                "embeddings"
+            }
+            Self::GeminiGenerate | Self::GeminiStream => "generate_content",
             Self::Responses => "responses",
             Self::Messages => "messages",
             Self::Other => "other",
@@ -82,6 +102,10 @@ impl Operation {
         match self {
             Self::Messages => Dialect::Anthropic,
             Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed => Dialect::Ollama,
+            Self::GeminiGenerate
+            | Self::GeminiStream
+            | Self::GeminiEmbed
+            | Self::GeminiBatchEmbed => Dialect::Gemini,
             _ => Dialect::OpenAi,
         }
     }
@@ -90,11 +114,11 @@ impl Operation {
 /// Where a request goes in the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'a> {
-    /// A call that names a model in its body.
+    /// A call that names a model in its body, or in its path: see [`model_path::ModelPath`].
     Call(Operation),
-    /// `GET /v1/models`
+    /// `GET /v1/models`, `GET /v1beta/models`
     Models,
-    /// `GET /v1/models/{id}`, the id as it stands in the path: see [`decode_id`].
+    /// `GET /v1/models/{id}`, `GET /v1beta/models/{id}`, the id as it stands in the path: see [`decode_id`].
     Model(&'a str),
     /// No LLM call.
     Unmatched,
@@ -109,7 +133,8 @@ impl<'a> Endpoint<'a> {
         let path = path.strip_suffix(b"/").unwrap_or(path);
         match method {
             b"POST" => {
-                let operation = known(path).or_else(|| match plain(path) {
+                let in_path = || ModelPath::of(path).map(|path| path.operation());
+                let operation = known(path).or_else(in_path).or_else(|| match plain(path) {
                     Some(plain) => known(&plain).or_else(|| other(&plain)),
                     None => other(path),
                 });
@@ -175,7 +200,7 @@ fn plain(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn get(path: &[u8]) -> Endpoint<'_> {
-    match path.strip_prefix(b"/v1/models") {
+    match path.strip_prefix(b"/v1/models").or_else(|| path.strip_prefix(b"/v1beta/models")) {
         Some(b"") => Endpoint::Models,
         Some([b'/', id @ ..]) => {
             std::str::from_utf8(id).map_or(Endpoint::Unmatched, Endpoint::Model)
@@ -251,6 +276,24 @@ mod tests {
             ("POST", "/api/chat", Call(Operation::OllamaChat)),
             ("POST", "/api/generate", Call(Operation::OllamaGenerate)),
             ("POST", "/api/embed", Call(Operation::OllamaEmbed)),
+            ("POST", "/v1beta/models/m:generateContent", Call(Operation::GeminiGenerate)),
+            (
+                "POST",
+                "/v1beta/models/m:streamGenerateContent?alt=sse",
+                Call(Operation::GeminiStream),
+            ),
+            ("POST", "/v1/models/m:embedContent", Call(Operation::GeminiEmbed)),
+            ("POST", "/v1beta/models/m:batchEmbedContents/", Call(Operation::GeminiBatchEmbed)),
+            ("POST", "//v1beta/./models/m%3AgenerateContent", Call(Operation::GeminiGenerate)),
+            ("POST", "/v1beta/models/org/m:1b:generateContent", Call(Operation::GeminiGenerate)),
+            ("POST", "/v1beta/models/m:countTokens", Call(Operation::Other)),
+            ("POST", "/v1/models/m:countTokens", Call(Operation::Other)),
+            ("POST", "/v1beta/models/m", Unmatched),
+            ("POST", "/v1beta/models/m:1", Unmatched),
+            ("POST", "/v1beta/cachedContents", Unmatched),
+            ("POST", "/v1beta/models/../files:generateContent", Unmatched),
+            ("GET", "/v1beta/models?pageSize=5", Models),
+            ("GET", "/v1beta/models/gemini-2.5-flash", Model("gemini-2.5-flash")),
             ("POST", "/v1/audio/transcriptions", Call(Operation::Other)),
             ("POST", "/v1/files", Unmatched),
             ("POST", "/v1/files?purpose=batch", Unmatched),

@@ -1,4 +1,4 @@
-//! The model list, in OpenAI's shape and in Anthropic's.
+//! The model list, in the shapes of OpenAI, Anthropic and Gemini.
 
 use std::borrow::Cow;
 
@@ -32,6 +32,12 @@ impl ModelInfo<'_> {
                 "display_name": self.id,
                 "created_at": "1970-01-01T00:00:00Z",
             }),
+            Dialect::Gemini => json!({
+                "name": format!("models/{}", self.id),
+                "version": "",
+                "displayName": self.id,
+                "supportedGenerationMethods": METHODS,
+            }),
             Dialect::OpenAi | Dialect::Ollama => json!({
                 "id": self.id,
                 "object": "model",
@@ -53,10 +59,15 @@ pub fn render<'a>(dialect: Dialect, models: impl IntoIterator<Item = ModelInfo<'
             "has_more": false,
             "data": data,
         }),
+        Dialect::Gemini => json!({ "models": data }),
         Dialect::OpenAi | Dialect::Ollama => json!({ "object": "list", "data": data }),
     };
     list.to_string().into_bytes()
 }
+
+/// What a model cannot do is told when it is asked to; clients leave out models without these.
+const METHODS: [&str; 4] =
+    ["generateContent", "streamGenerateContent", "embedContent", "batchEmbedContents"];
 
 #[cfg(test)]
 mod tests {
@@ -80,6 +91,14 @@ mod tests {
         let one = model("a").render(Dialect::OpenAi);
         assert_eq!(read(&one), openai("a"));
         assert_eq!(serde_json::from_slice::<ModelInfo<'_>>(&one).unwrap(), model("a"));
+    }
+
+    #[test]
+    fn gemini_clients_get_names_that_are_resources() {
+        let one = read(&model("a/b:1").render(Dialect::Gemini));
+        assert_eq!(one["name"], "models/a/b:1");
+        let list = read(&render(Dialect::Gemini, [model("a/b:1")]));
+        assert_eq!(list, json!({ "models": [one] }));
     }
 
     #[test]

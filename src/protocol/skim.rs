@@ -36,6 +36,8 @@ pub enum Member {
     PromptCount,
     /// Ollama's count of output tokens.
     OutputCount,
+    /// What Gemini says of the prompt.
+    Feedback,
 }
 
 /// The state between two chunks.

@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -70,10 +71,14 @@ impl Relay {
             Operation::Chat
             | Operation::Completion
             | Operation::Responses
-            | Operation::Messages => Format::EventStream,
+            | Operation::Messages
+            | Operation::GeminiStream => Format::EventStream,
             Operation::OllamaChat | Operation::OllamaGenerate => Format::JsonLines,
             Operation::Embedding
             | Operation::OllamaEmbed
+            | Operation::GeminiGenerate
+            | Operation::GeminiEmbed
+            | Operation::GeminiBatchEmbed
             | Operation::Other
             | Operation::Models => return None,
         };
@@ -188,7 +193,9 @@ pub fn error_event(
             });
             sse::write(&mut out, "error", data.to_string().as_bytes());
         }
-        (_, Dialect::OpenAi) => sse::write(&mut out, "", &error.body(Dialect::OpenAi, request_id)),
+        (_, dialect @ (Dialect::OpenAi | Dialect::Gemini)) => {
+            sse::write(&mut out, "", &error.body(dialect, request_id));
+        }
         (_, Dialect::Anthropic) => {
             sse::write(&mut out, "error", &error.body(Dialect::Anthropic, request_id));
         }
@@ -294,6 +301,10 @@ impl Reader {
                 self.typed(name, &found);
                 NOTHING
             }
+            Operation::GeminiStream => {
+                self.gemini(&found);
+                NOTHING
+            }
             _ => {
                 self.ollama(&found);
                 NOTHING
@@ -359,6 +370,19 @@ impl Reader {
         }
     }
 
+    /// No event ends these streams but the one in which the model says why it ends.
+    fn gemini(&mut self, found: &Found<'_>) {
+        if found.is_error() {
+            self.fail();
+        }
+        self.reported(Report::gemini(found.usage.value));
+        let candidates = found.choices;
+        let finishes = memmem::find(candidates, FINISH_REASON).is_some() && has_ended(candidates);
+        if finishes || found.is_blocked() {
+            self.finish();
+        }
+    }
+
     fn ollama(&mut self, found: &Found<'_>) {
         if found.is_error() {
             self.fail();
@@ -410,6 +434,7 @@ struct Found<'a> {
     done: &'a [u8],
     prompt_count: &'a [u8],
     output_count: &'a [u8],
+    feedback: &'a [u8],
 }
 
 /// A member of the root object.
@@ -435,6 +460,7 @@ impl<'a> Found<'a> {
             done: b"",
             prompt_count: b"",
             output_count: b"",
+            feedback: b"",
         };
         Skimmer::default().feed(data, &mut found);
         found
@@ -442,6 +468,18 @@ impl<'a> Found<'a> {
 
     fn is_error(&self) -> bool {
         !self.error.is_empty() && self.error != NULL
+    }
+
+    /// Whether Gemini would not read the prompt.
+    fn is_blocked(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Feedback {
+            #[serde(rename = "blockReason")]
+            block_reason: Option<IgnoredAny>,
+        }
+        let feedback = Some(self.feedback).filter(|feedback| !feedback.is_empty());
+        let feedback = feedback.and_then(|json| serde_json::from_slice::<Feedback>(json).ok());
+        feedback.is_some_and(|feedback| feedback.block_reason.is_some())
     }
 
     /// The usage member with the comma that goes when it goes.
@@ -474,6 +512,7 @@ impl Sink for Found<'_> {
             b"done" => Interest::Value(Member::Done),
             b"prompt_eval_count" => Interest::Value(Member::PromptCount),
             b"eval_count" => Interest::Value(Member::OutputCount),
+            _ if self.operation == Operation::GeminiStream => usage::of_gemini(key),
             // Other events of this API repeat whole texts.
             _ if self.operation == Operation::Responses => {
                 if depth == 1 && key == b"delta" {
@@ -502,6 +541,7 @@ impl Sink for Found<'_> {
             Member::Done => self.done = value,
             Member::PromptCount => self.prompt_count = value,
             Member::OutputCount => self.output_count = value,
+            Member::Feedback => self.feedback = value,
         }
     }
 }
@@ -525,6 +565,18 @@ fn is_empty_array(json: &[u8]) -> bool {
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
+/// Whether one of Gemini's candidates says why it ends.
+fn has_ended(candidates: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Candidate {
+        #[serde(rename = "finishReason")]
+        finish_reason: Option<IgnoredAny>,
+    }
+    let candidates: Result<Vec<Candidate>, _> = serde_json::from_slice(candidates);
+    candidates.is_ok_and(|all| all.iter().any(|candidate| candidate.finish_reason.is_some()))
+}
+
+const FINISH_REASON: &[u8] = b"\"finishReason\"";
 const DONE: &[u8] = b"[DONE]";
 const NULL: &[u8] = b"null";
 const NOTHING: Range<usize> = 0..0;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::gemini::UsageMetadata;
 use super::skim::{Interest, Member, Sink, Skimmer};
 use super::{Dialect, Operation};
 
@@ -88,6 +89,8 @@ impl Meter {
 ///   that add reasoning on top show it in their total, and are read so.
 /// - Anthropic: `input_tokens` is only what was neither read from nor written to the cache, both of
 ///   which are beside it; `output_tokens` includes thinking.
+/// - Gemini: `promptTokenCount` includes what was cached, but not the results of its own tools;
+///   `thoughtsTokenCount` is beside `candidatesTokenCount`.
 /// - Ollama: `prompt_eval_count` and `eval_count` in the answer itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -127,6 +130,24 @@ impl Report {
         report.output().or(report.input()).map(|_| report)
     }
 
+    /// From Gemini's `usageMetadata`, which counts thinking beside the output.
+    pub fn gemini(json: &[u8]) -> Option<Self> {
+        let object = Some(json).filter(|json| json.starts_with(b"{"))?;
+        let counts = UsageMetadata::from_json(object).ok()?;
+        counts.prompt_token_count.or(counts.candidates_token_count)?;
+        let usage = Usage::from(&counts);
+        let spoke = counts.candidates_token_count.or(counts.thoughts_token_count).is_some();
+        let thought =
+            OutputDetails { reasoning_tokens: Count(Some(usage.reasoning)), ..Default::default() };
+        Some(Self {
+            input_tokens: Count(counts.prompt_token_count.map(|_| usage.input)),
+            prompt_cache_hit_tokens: Count(counts.cached_content_token_count),
+            output_tokens: Count(spoke.then_some(usage.output)),
+            output_tokens_details: Some(thought),
+            ..Self::default()
+        })
+    }
+
     /// Without the output, which is not known when a stream begins, whatever the event says.
     #[must_use]
     pub fn without_output(self) -> Self {
@@ -163,10 +184,10 @@ impl Report {
 
     /// The normalised usage; what the report lacks is estimated, output from `text` bytes.
     pub fn usage(&self, operation: Operation, text: u64, estimated_input: u64) -> (Usage, Quality) {
-        let speaks = !matches!(operation, Operation::Embedding | Operation::OllamaEmbed);
+        let speaks = !is_embedding(operation);
         let reported = match operation.dialect() {
             Dialect::Anthropic => self.anthropic(),
-            Dialect::OpenAi | Dialect::Ollama => self.openai(),
+            Dialect::OpenAi | Dialect::Ollama | Dialect::Gemini => self.openai(),
         };
         // Some say 0 where they know nothing; where something was said it cannot be true.
         let known = |count: &u64| *count > 0 || text == 0;
@@ -292,10 +313,36 @@ pub(super) fn is_text(operation: Operation, key: &[u8]) -> bool {
         Operation::Messages => matches!(key, b"text" | b"thinking" | b"partial_json" | b"name"),
         Operation::OllamaChat => matches!(key, b"content" | b"thinking" | b"name"),
         Operation::OllamaGenerate => matches!(key, b"response" | b"thinking"),
-        Operation::Embedding | Operation::OllamaEmbed | Operation::Other | Operation::Models => {
-            false
-        }
+        Operation::Embedding
+        | Operation::OllamaEmbed
+        | Operation::GeminiGenerate
+        | Operation::GeminiStream
+        | Operation::GeminiEmbed
+        | Operation::GeminiBatchEmbed
+        | Operation::Other
+        | Operation::Models => false,
     }
+}
+
+/// What a member of Gemini's answers means, which have other names for everything.
+pub(super) fn of_gemini(key: &[u8]) -> Interest {
+    match key {
+        b"text" | b"name" => Interest::Text,
+        b"usageMetadata" => Interest::Value(Member::Usage),
+        b"candidates" => Interest::Value(Member::Choices),
+        b"promptFeedback" => Interest::Value(Member::Feedback),
+        _ => Interest::None,
+    }
+}
+
+fn is_embedding(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Embedding
+            | Operation::OllamaEmbed
+            | Operation::GeminiEmbed
+            | Operation::GeminiBatchEmbed
+    )
 }
 
 /// What a [`Meter`] keeps of an answer.
@@ -324,6 +371,7 @@ impl Answer {
                 }
                 Report::ollama(prompt, output)
             }
+            Dialect::Gemini => Report::gemini(&self.usage),
             Dialect::OpenAi | Dialect::Anthropic => Report::read(&self.usage),
         }
     }
@@ -335,6 +383,7 @@ impl Sink for Answer {
             b"usage" => Interest::Value(Member::Usage),
             b"prompt_eval_count" => Interest::Value(Member::PromptCount),
             b"eval_count" => Interest::Value(Member::OutputCount),
+            _ if self.operation.dialect() == Dialect::Gemini => of_gemini(key),
             _ if is_text(self.operation, key) => Interest::Text,
             _ => Interest::None,
         }
@@ -349,7 +398,9 @@ impl Sink for Answer {
             Member::Usage => &mut self.usage,
             Member::PromptCount => &mut self.prompt,
             Member::OutputCount => &mut self.output,
-            Member::Choices | Member::Type | Member::Error | Member::Done => return,
+            Member::Choices | Member::Type | Member::Error | Member::Done | Member::Feedback => {
+                return;
+            }
         };
         // What is cut off here no longer parses, and so counts as not reported.
         let room = MAX_USAGE.saturating_sub(place.len());
@@ -476,6 +527,8 @@ mod tests {
         (Operation::Messages, r#"{"id":"msg_013Zva2CMHLNnXjNJJKqJ2EF","type":"message","role":"assistant","content":[{"type":"text","text":"Hi!"},{"type":"tool_use","id":"toolu_01","name":"f","input":{"usage":{"input_tokens":1}}}],"stop_reason":"end_turn","usage":{"input_tokens":95,"cache_creation_input_tokens":200,"cache_read_input_tokens":1000,"output_tokens":503,"service_tier":"standard","cache_creation":{"ephemeral_5m_input_tokens":200}}}"#, &[1295, 1000, 200, 503, 0]),
         (Operation::OllamaChat, r#"{"model":"llama3.2","created_at":"2023-12-12T14:13:43.416799Z","message":{"role":"assistant","content":"Hello!"},"done":true,"total_duration":5191566416,"prompt_eval_count":26,"prompt_eval_duration":383809000,"eval_count":298,"eval_duration":4799921000}"#, &[26, 0, 0, 298, 0]),
         (Operation::OllamaGenerate, r#"{"response":"Hi","done":true,"context":[1,2,3],"eval_count":290}"#, &[0, 0, 0, 290, 0]),
+        (Operation::GeminiGenerate, r#"{"candidates":[{"content":{"parts":[{"text":"\"usageMetadata\":{}"}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":264,"cachedContentTokenCount":200,"candidatesTokenCount":80,"toolUsePromptTokenCount":6,"totalTokenCount":450,"promptTokensDetails":[{"modality":"TEXT","tokenCount":264}],"thoughtsTokenCount":100},"modelVersion":"gemini-2.5-flash","responseId":"x"}"#, &[270, 200, 0, 180, 100]),
+        (Operation::GeminiBatchEmbed, r#"{"embeddings":[{"values":[0.01,-0.001]}],"usageMetadata":{"promptTokenCount":8}}"#, &[8, 0, 0, 0, 0]),
         (Operation::OllamaEmbed, r#"{"model":"all-minilm","embeddings":[[0.01,-0.001]],"total_duration":14143917,"prompt_eval_count":8}"#, &[8, 0, 0, 0, 0]),
     ];
 

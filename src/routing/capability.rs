@@ -40,9 +40,16 @@ impl Capabilities {
     /// What a call needs whatever it says; `vision`, `tools` and the like are in its body.
     pub fn of(operation: Operation) -> Self {
         match operation {
-            Operation::Chat | Operation::Messages | Operation::OllamaChat => Self::CHAT,
+            Operation::Chat
+            | Operation::Messages
+            | Operation::OllamaChat
+            | Operation::GeminiGenerate
+            | Operation::GeminiStream => Self::CHAT,
             Operation::Completion | Operation::OllamaGenerate => Self::COMPLETION,
-            Operation::Embedding | Operation::OllamaEmbed => Self::EMBEDDING,
+            Operation::Embedding
+            | Operation::OllamaEmbed
+            | Operation::GeminiEmbed
+            | Operation::GeminiBatchEmbed => Self::EMBEDDING,
             Operation::Responses => Self::RESPONSES,
             Operation::Other | Operation::Models => Self::NONE,
         }

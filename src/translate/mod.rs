@@ -57,6 +57,8 @@ pub struct Context {
     pub created: u64,
     /// For a provider that wants a limit of output tokens when the caller has set none.
     pub default_max_tokens: u64,
+    /// The path, not the body, says that the answer is to be a stream.
+    pub stream: bool,
     /// Another pair reads what this one writes, and knows more than an OpenAI server.
     pub(crate) between: bool,
 }

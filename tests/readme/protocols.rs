@@ -20,6 +20,7 @@ fn calls_are_read_as_the_protocol_that_the_readme_says() {
             Dialect::OpenAi => "OpenAI",
             Dialect::Anthropic => "Anthropic",
             Dialect::Ollama => "Ollama",
+            Dialect::Gemini => "Gemini",
         };
         assert_eq!(row[1], dialect, "{path}");
         operations.push(operation);
@@ -104,7 +105,7 @@ fn is_supported(api: Api) -> bool {
     read.err().is_none_or(|why| !why.iter().any(|mistake| refused(mistake.to_string())))
 }
 
-const CALLS: [(Operation, &str); 8] = [
+const CALLS: [(Operation, &str); 12] = [
     (Operation::Chat, "OpenAI chat completions"),
     (Operation::Completion, "OpenAI completions"),
     (Operation::Embedding, "OpenAI embeddings"),
@@ -113,4 +114,8 @@ const CALLS: [(Operation, &str); 8] = [
     (Operation::OllamaChat, "Ollama chat"),
     (Operation::OllamaGenerate, "Ollama generate"),
     (Operation::OllamaEmbed, "Ollama embed"),
+    (Operation::GeminiGenerate, "Gemini generateContent"),
+    (Operation::GeminiStream, "Gemini streamGenerateContent"),
+    (Operation::GeminiEmbed, "Gemini embedContent"),
+    (Operation::GeminiBatchEmbed, "Gemini batchEmbedContents"),
 ];

@@ -57,6 +57,10 @@ impl<'a> Merged<'a> {
         object.iter().try_for_each(|(key, value)| self.member(key, value))
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &Node<'a>)> {
+        self.members.iter().map(|(key, node)| (*key, node))
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Node<'a>> {
         self.members.iter().find(|(name, _)| *name == key).map(|(_, node)| node)
     }

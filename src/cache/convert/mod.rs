@@ -7,6 +7,7 @@
 //! pieces here are the tokens where the answer tells them, else a few kilobytes long.
 
 mod chat;
+mod gemini;
 mod json;
 mod merge;
 mod messages;
@@ -45,7 +46,10 @@ pub fn convert(
     body: &[u8],
     usage: bool,
 ) -> Result<Vec<u8>, Obstacle> {
-    use Operation::{Chat, Completion, Messages, OllamaChat, OllamaGenerate, Responses};
+    use Operation::{
+        Chat, Completion, GeminiGenerate, GeminiStream, Messages, OllamaChat, OllamaGenerate,
+        Responses,
+    };
     let body = std::str::from_utf8(body).map_err(|_| Obstacle::Malformed)?;
     let converted = match (operation, from) {
         (Chat | Completion, Form::Json) => chat::to_stream(operation, body, usage),
@@ -56,6 +60,8 @@ pub fn convert(
         (Messages, Form::Stream) => messages::to_json(body),
         (OllamaChat | OllamaGenerate, Form::Json) => ollama::to_stream(operation, body),
         (OllamaChat | OllamaGenerate, Form::Stream) => ollama::to_json(body),
+        (GeminiGenerate | GeminiStream, Form::Json) => gemini::to_stream(body),
+        (GeminiGenerate | GeminiStream, Form::Stream) => gemini::to_json(body),
         _ => Err(Obstacle::NoOtherForm),
     }?;
     if converted.len() > MAX_BYTES { Err(Obstacle::TooLarge) } else { Ok(converted.into_bytes()) }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod chat;
+mod gemini;
 mod others;
 
 fn text() -> impl Strategy<Value = String> {
@@ -82,6 +83,7 @@ fn a_stream_without_its_end_is_no_answer() {
         (Operation::Chat, chat::STREAM),
         (Operation::Messages, others::MESSAGES),
         (Operation::OllamaChat, others::OLLAMA),
+        (Operation::GeminiStream, gemini::STREAM),
     ];
     for (operation, stream) in cases {
         assert!(convert(operation, Form::Stream, stream.as_bytes(), true).is_ok());

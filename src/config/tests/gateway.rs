@@ -133,7 +133,7 @@ fn what_is_not_written_has_defaults() {
     assert_eq!((cache.policy.mode, cache.policy.max_entry_bytes), (policy::Mode::On, 256 << 10));
     assert_eq!((cache.max_entries.get(), cache.models), (1024, Allow::Everything));
     assert_eq!(cache.single_flight_wait, Duration::from_millis(250));
-    assert_eq!((cache.policy.operations.len(), cache.backend), (8, None));
+    assert_eq!((cache.policy.operations.len(), cache.backend), (12, None));
 }
 
 #[test]

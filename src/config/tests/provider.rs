@@ -108,7 +108,7 @@ fn every_mistake_is_named_and_no_secret() {
         (json!({"headers": {"x-llm-a": "secret"}}), format!("headers.x-llm-a: found \"x-llm-a\", {header}, and credentials in auth")),
         (json!({"headers": {"authorization": "Bearer secret"}}), format!("headers.authorization: found \"authorization\", {header}, and credentials in auth")),
         (json!({"headers": {"A": "1", "a": "2"}}), "headers.a: found \"a\", expected each header once, whatever its case, and not in auth too".to_owned()),
-        (json!({"auth": {"header": "x-goog-api-key", "env": "ANTHROPIC_API_KEY"}, "headers": {"x-goog-api-key": "1"}}), "headers.x-goog-api-key: found \"x-goog-api-key\", expected each header once, whatever its case, and not in auth too".to_owned()),
+        (json!({"auth": {"header": "x-own-key", "env": "ANTHROPIC_API_KEY"}, "headers": {"x-own-key": "1"}}), "headers.x-own-key: found \"x-own-key\", expected each header once, whatever its case, and not in auth too".to_owned()),
     ];
     for (change, line) in table {
         let found = lines(read(&changed(&minimal(), &change)));

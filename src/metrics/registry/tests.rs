@@ -94,7 +94,7 @@ fn consumer(index: usize) -> ConsumerId {
     host.give_headers(crate::host::Map::RequestHeaders, [("x-consumer", index.to_string())]);
     let headers: Pairs =
         crate::host::Headers::headers(&host, crate::host::Map::RequestHeaders).unwrap();
-    auth.identify(&headers).unwrap().unwrap()
+    auth.identify(&headers, || None).unwrap().unwrap()
 }
 
 fn series(host: &Fake) -> Vec<String> {
@@ -245,7 +245,7 @@ fn the_stated_bound_of_series_holds() {
     }
     let requests =
         series(&host).iter().filter(|name| name.starts_with("llm_requests_total")).count();
-    assert_eq!(requests, 7 * 34 * (targets + 1));
+    assert_eq!(requests, 8 * 34 * (targets + 1));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! JSON object, in which no reader can find another model, stream or message than was found here.
 
 mod field;
+mod gemini;
 mod reader;
+mod source;
 
 use std::borrow::Cow;
 
@@ -13,11 +15,16 @@ pub use crate::protocol::json::MAX_DEPTH;
 use crate::protocol::json::{Kind, Scanner};
 pub use crate::protocol::mistake::missing;
 use crate::protocol::mistake::{invalid_value, not_an_object};
+use crate::protocol::model_path::ModelPath;
 use crate::protocol::multipart;
 use reader::Reader;
+pub use source::Source;
 
 /// The longest model name, in bytes of its text.
 pub const MAX_MODEL_BYTES: usize = 256;
+
+/// A batch may repeat the model of its path so often.
+pub const MAX_PLACES: usize = 2_048;
 
 /// What a request asks for, as far as a gateway acts on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,9 @@ pub struct Probe<'a> {
     pub media: Media,
     /// Where a new member can be put into the body.
     pub open: Open,
+    /// The path, where it names the model. The body may repeat that in `places`.
+    pub path: Option<&'a [u8]>,
+    pub places: Vec<Span>,
 }
 
 /// The model that a body names, and where.
@@ -51,6 +61,8 @@ pub struct Model<'a> {
 pub(super) enum Form {
     Json,
     Plain,
+    /// In a path, and in the body as `"models/{model}"`.
+    Resource,
 }
 
 /// The `stream_options` of OpenAI's chat and text completions.
@@ -100,6 +112,8 @@ impl<'a> Probe<'a> {
             needs: reader.needs,
             media: reader.media,
             open,
+            path: None,
+            places: Vec::new(),
         })
     }
 
@@ -114,7 +128,14 @@ impl<'a> Probe<'a> {
             needs: Needs::default(),
             media: Media { parts: 1, bytes: body.len() },
             open: Open { at: 0, empty: true },
+            path: None,
+            places: Vec::new(),
         })
+    }
+
+    /// The path in which the model is this one; `None` where nothing has to change.
+    pub fn path_with(&self, model: &str) -> Option<Vec<u8>> {
+        ModelPath::of(self.path?)?.with(model)
     }
 
     /// Whether the caller itself asked for the usage event that ends a stream.
@@ -143,6 +164,7 @@ impl<'a> Model<'a> {
         match self.form {
             Form::Json => json_string(name),
             Form::Plain => name.as_bytes().to_vec(),
+            Form::Resource => json_string(&format!("models/{name}")),
         }
     }
 }

@@ -288,6 +288,11 @@ impl<'a> Reader<'a> {
                 &[&[Field::Input, Field::Prompt, Field::PreviousResponseId, Field::Conversation]]
             }
             Operation::Messages => &[&[Field::Messages], &[Field::MaxTokens]],
+            // The rest is read by `gemini`, or not at all.
+            Operation::GeminiGenerate
+            | Operation::GeminiStream
+            | Operation::GeminiEmbed
+            | Operation::GeminiBatchEmbed => &[],
             // Ollama answers these by loading the model.
             Operation::OllamaChat | Operation::OllamaGenerate | Operation::OllamaEmbed => &[],
             Operation::Other | Operation::Models => &[],
@@ -318,7 +323,7 @@ impl Part {
     }
 }
 
-fn has_items(scanner: &mut Scanner<'_>) -> Result<bool, Fault> {
+pub(super) fn has_items(scanner: &mut Scanner<'_>) -> Result<bool, Fault> {
     if scanner.kind()? == Kind::Array {
         Ok(scanner.array(|scanner, _| scanner.skip().map(drop))? > 0)
     } else {

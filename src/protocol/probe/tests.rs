@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::field::Field;
 use super::*;
+use crate::protocol::Endpoint;
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]"#;
 
@@ -249,5 +250,123 @@ proptest! {
             let value: Value = serde_json::from_slice(&body).unwrap();
             prop_assert_eq!(probe.model.as_ref().map(|model| &*model.name), value.get("model").and_then(Value::as_str));
         }
+    }
+}
+
+mod gemini {
+    use super::*;
+    use crate::protocol::edit::Edits;
+
+    fn source(method: &str) -> Source {
+        let path = format!("/v1beta/models/org%2Fm:{method}?alt=sse");
+        let Endpoint::Call(operation) = Endpoint::of(b"POST", path.as_bytes()) else { panic!() };
+        Source::of(operation, path.as_bytes(), None)
+    }
+
+    fn read(
+        body: &str,
+        operation: Operation,
+    ) -> Result<(bool, Option<u64>, u64, Needs, usize), Error> {
+        let source = source("generateContent");
+        let probe = source.read(body.as_bytes(), operation)?;
+        assert_eq!(probe.model.unwrap().name, "org/m");
+        let Probe { stream, max_output_tokens, choices, needs, media, .. } = probe;
+        Ok((stream, max_output_tokens, choices, needs, media.parts))
+    }
+
+    const CONTENTS: &str = r#""contents":[{"parts":[{"text":"hi"}]}]"#;
+
+    #[test]
+    fn what_is_needed_is_read_in_both_spellings() {
+        use Operation::{GeminiBatchEmbed, GeminiEmbed, GeminiGenerate, GeminiStream};
+        let none = Needs::default();
+        let vision = Needs { vision: true, ..none };
+        let tools = Needs { tools: true, ..none };
+        let reasoning = Needs { reasoning: true, ..none };
+        let with = |more: &str| format!("{{{CONTENTS}{more}}}");
+        #[rustfmt::skip]
+        let cases = [
+            (with(r#","generationConfig":{"maxOutputTokens":7,"candidateCount":2}"#), GeminiStream, (true, Some(7), 2, none, 0)),
+            (with(r#","generation_config":{"max_output_tokens":"7"}"#), GeminiGenerate, (false, Some(7), 1, none, 0)),
+            (with(r#","generationConfig":{"thinkingConfig":{"thinkingBudget":-1}}"#), GeminiGenerate, (false, None, 1, reasoning, 0)),
+            (with(r#","generationConfig":{"thinking_config":{"thinking_budget":0}}"#), GeminiGenerate, (false, None, 1, none, 0)),
+            (with(r#","tools":[{"functionDeclarations":[]}]"#), GeminiGenerate, (false, None, 1, tools, 0)),
+            (with(r#","tools":[]"#), GeminiGenerate, (false, None, 1, none, 0)),
+            (r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}},{"file_data":{"mime_type":"audio/wav","file_uri":"x"}}]}]}"#.into(), GeminiGenerate, (false, None, 1, vision, 2)),
+            (r#"{"content":{"parts":[{"text":"a"}]}}"#.into(), GeminiEmbed, (false, None, 1, none, 0)),
+            (r#"{"requests":[{"model":"models/org/m","content":{"parts":[{"text":"a"}]}}]}"#.into(), GeminiBatchEmbed, (false, None, 1, none, 0)),
+        ];
+        for (body, operation, expected) in cases {
+            assert_eq!(read(&body, operation), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_by_their_field() {
+        use Operation::{GeminiBatchEmbed, GeminiEmbed, GeminiGenerate};
+        let with = |more: &str| format!("{{{CONTENTS},{more}}}");
+        let many = vec![r#"{"content":{}}"#; MAX_PLACES + 1].join(",");
+        let cases = [
+            ("{}".into(), GeminiGenerate, "contents"),
+            ("{}".into(), GeminiEmbed, "content"),
+            ("{}".into(), GeminiBatchEmbed, "requests"),
+            (r#"{"requests":[]}"#.into(), GeminiBatchEmbed, "requests"),
+            (format!(r#"{{"requests":[{many}]}}"#), GeminiBatchEmbed, "requests"),
+            (r#"{"contents":[]}"#.into(), GeminiGenerate, "contents"),
+            (with(r#""generationConfig":1"#), GeminiGenerate, "generationConfig"),
+            (
+                with(r#""generationConfig":{},"generation_config":{}"#),
+                GeminiGenerate,
+                "generationConfig",
+            ),
+            (
+                with(r#""generationConfig":{"maxOutputTokens":-1}"#),
+                GeminiGenerate,
+                "generationConfig.maxOutputTokens",
+            ),
+            (
+                with(r#""generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}"#),
+                GeminiGenerate,
+                "generationConfig.maxOutputTokens",
+            ),
+            (with(r#""model":"models/other""#), GeminiGenerate, "model"),
+            (
+                r#"{"requests":[{"content":{}},{"model":"models/other"}]}"#.into(),
+                GeminiBatchEmbed,
+                "requests[1].model",
+            ),
+            (
+                r#"{"requests":[{"model":"models/org/m","mod\u0065l":"models/x"}]}"#.into(),
+                GeminiBatchEmbed,
+                "requests[0].model",
+            ),
+        ];
+        for (body, operation, field) in cases {
+            let error = read(&body, operation).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(field), "{body}");
+            assert_eq!(error.status(), 400);
+        }
+    }
+
+    #[test]
+    fn the_model_is_renamed_wherever_it_stands() {
+        let source = source("batchEmbedContents");
+        let body = r#"{"requests":[{"model":"models/org/m","content":{}},{"content":{},"model":"org/m"}]}"#;
+        let probe = source.read(body.as_bytes(), Operation::GeminiBatchEmbed).unwrap();
+        let mut edits = Edits::default();
+        edits.set_model(&probe, "new:1");
+        let expected = r#"{"requests":[{"model":"models/new:1","content":{}},{"content":{},"model":"models/new:1"}]}"#;
+        assert_eq!(edits.apply(body.as_bytes()), expected.as_bytes());
+        let path = probe.path_with("new:1").unwrap();
+        assert_eq!(path, b"/v1beta/models/new%3A1:batchEmbedContents?alt=sse");
+        assert_eq!(probe.path_with("org/m"), None);
+    }
+
+    #[test]
+    fn other_methods_are_read_for_their_model_only() {
+        let source = source("countTokens");
+        let body = r#"{"generateContentRequest":{"model":"models/org/m","contents":[]}}"#;
+        let probe = source.read(body.as_bytes(), Operation::Other).unwrap();
+        assert_eq!((probe.model.unwrap().name.as_ref(), probe.places.len()), ("org/m", 1));
     }
 }

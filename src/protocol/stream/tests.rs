@@ -28,7 +28,7 @@ fn published_streams_come_through_under_every_chunking() {
 #[test]
 fn a_stream_without_its_end_gets_an_error_event() {
     let openai = r#"data: {"error":{"code":"provider_error","message":"The provider's stream ended before the answer was complete.","param":null,"type":"server_error"}}"#;
-    let cases: [(Operation, &str, &str, &str); 4] = [
+    let cases: [(Operation, &str, &str, &str); 5] = [
         (
             Operation::Chat,
             "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
@@ -46,6 +46,12 @@ fn a_stream_without_its_end_gets_an_error_event() {
             "event: ping\ndata: {\"type\": \"ping\"}\n\n",
             "event: message_stop\ndata: {\"type\":\"messa",
             "event: error\ndata: {\"error\":{\"message\":\"The provider's stream ended before the answer was complete.\",\"type\":\"api_error\"},\"request_id\":\"req-1\",\"type\":\"error\"}",
+        ),
+        (
+            Operation::GeminiStream,
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}]}\n\n",
+            "data: {\"candidates\":[{\"finishReason\":\"ST",
+            "data: {\"error\":{\"code\":502,\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"domain\":\"llm-gateway\",\"reason\":\"PROVIDER_ERROR\"}],\"message\":\"The provider's stream ended before the answer was complete.\",\"status\":\"INTERNAL\"}}",
         ),
         (
             Operation::OllamaChat,
@@ -484,6 +490,51 @@ const CASES: &[Case] = &[
             "\n",
             r#"{"error":"model runner has unexpectedly stopped"}"#,
             "\n",
+        ),
+        received: None,
+        usage: [9, 0, 0, 1, 0],
+        quality: Quality::Estimated,
+        content_events: 1,
+        end: failed,
+    },
+    Case {
+        operation: Operation::GeminiStream,
+        asked: false,
+        sent: concat!(
+            r#"data: {"candidates": [{"content": {"parts": [{"text": "\"finishReason\": no", "thought": true}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 4,"totalTokenCount": 4},"modelVersion": "gemini-2.5-flash","responseId": "r1"}"#,
+            "\r\n\r\n",
+            r#"data: {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {"finishReason": "STOP"}}}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 4,"candidatesTokenCount": 7,"thoughtsTokenCount": 3}}"#,
+            "\r\n\r\n",
+            r#"data: {"candidates": [{"content": {"parts": [{"text": ""}],"role": "model"},"finishReason": "STOP","index": 0}],"usageMetadata": {"promptTokenCount": 4,"candidatesTokenCount": 9,"thoughtsTokenCount": 3,"totalTokenCount": 16, "cachedContentTokenCount": 2}}"#,
+            "\r\n\r\n",
+        ),
+        received: None,
+        usage: [4, 2, 0, 12, 3],
+        quality: Quality::Exact,
+        content_events: 2,
+        end: complete,
+    },
+    Case {
+        operation: Operation::GeminiStream,
+        asked: false,
+        sent: concat!(
+            r#"data: {"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":4,"totalTokenCount":4}}"#,
+            "\n\n",
+        ),
+        received: None,
+        usage: [4, 0, 0, 0, 0],
+        quality: Quality::Estimated,
+        content_events: 0,
+        end: complete,
+    },
+    Case {
+        operation: Operation::GeminiStream,
+        asked: false,
+        sent: concat!(
+            r#"data: {"candidates":[{"content":{"parts":[{"text":"four"}],"role":"model"}}]}"#,
+            "\n\n",
+            r#"data: {"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#,
+            "\n\n",
         ),
         received: None,
         usage: [9, 0, 0, 1, 0],
