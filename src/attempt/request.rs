@@ -12,7 +12,7 @@ use crate::protocol::edit::Edits;
 use crate::protocol::model_path::ModelPath;
 use crate::protocol::probe::Source;
 use crate::protocol::{Dialect, Endpoint, Operation, query};
-use crate::translate::{Call, Context};
+use crate::translate::{Call, Clock, Context};
 
 /// The headers came.
 pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State, Flow) {
@@ -227,12 +227,14 @@ fn operation(original: &Original, headers: &Pairs) -> Operation {
 /// What a translation has to know; the gateway role has published it.
 fn context(model: Option<&str>, request_id: &str, host: &impl Host) -> Context {
     let state = |name| host.property(&[name]).ok().and_then(|value| String::from_utf8(value).ok());
+    let now = host.now();
     let upstream = model.map(ToOwned::to_owned).or_else(|| state("llm_upstream_model"));
     Context {
         upstream_model: upstream.unwrap_or_default(),
         model: state("llm_model").unwrap_or_default(),
         request_id: request_id.to_owned(),
-        created: host.now().seconds(),
+        created: now.seconds(),
+        clock: Clock::starting(now),
         default_max_tokens: DEFAULT_MAX_TOKENS,
         ..Context::default()
     }

@@ -64,6 +64,9 @@ pub(super) fn body(mut answering: Box<Answering>, end: bool, host: &impl Host) -
     let bytes = host.body(Buffer::ResponseBody, answering.seen, usize::MAX).unwrap_or_default();
     let mut out = Vec::new();
     if let Some(answer) = &mut answering.answer {
+        if answer.tells_time() {
+            answer.clock().set(host.now());
+        }
         answer.chunk(&bytes, &mut out);
     }
     match answering.held.take() {

@@ -26,40 +26,61 @@ impl Way {
             (Api::OpenAi | Api::AzureOpenAi, Chat | Completion | Embedding | Responses) => {
                 return Self::AsItIs;
             }
-            // Servers that speak OpenAI's API and are Ollama have its own beside it.
-            (Api::OpenAi | Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => {
-                return Self::AsItIs;
-            }
+            (Api::Ollama, OllamaChat | OllamaEmbed | OllamaGenerate) => return Self::AsItIs,
             (Api::Gemini, GeminiGenerate | GeminiStream | GeminiEmbed | GeminiBatchEmbed) => {
                 return Self::AsItIs;
             }
             (Api::Anthropic, Messages) => return Self::AsItIs,
-            (Api::OpenAi | Api::AzureOpenAi, Messages) => Pair::AnthropicToOpenAi.into(),
-            (_, Chat | Messages | Responses) => {
-                let provider = match api {
-                    Api::Anthropic => Pair::OpenAiToAnthropic,
-                    Api::Bedrock => Pair::OpenAiToBedrock,
-                    Api::Cohere => Pair::OpenAiToCohere,
-                    Api::Gemini => Pair::OpenAiToGemini,
-                    Api::Ollama => Pair::OpenAiToOllama,
-                    Api::OpenAi | Api::AzureOpenAi => return Self::AsItIs,
-                };
-                match operation {
-                    Messages => Route::through(Pair::AnthropicToOpenAi, provider),
-                    Responses => Route::through(Pair::ResponsesToOpenAi, provider),
-                    _ => provider.into(),
-                }
-            }
-            (Api::Gemini, Embedding) => Pair::EmbeddingsToGemini.into(),
-            (Api::Cohere, Embedding) => Pair::EmbeddingsToCohere.into(),
-            (Api::Bedrock, Embedding) => Pair::EmbeddingsToBedrock.into(),
-            (Api::Ollama, Embedding) => Pair::EmbeddingsToOllama.into(),
-            (Api::Anthropic, Embedding)
-            | (_, Completion | OllamaChat | OllamaEmbed | OllamaGenerate)
-            | (_, GeminiGenerate | GeminiStream | GeminiEmbed | GeminiBatchEmbed) => {
+            (_, Completion) => return Self::Unknown,
+            (_, Chat) => match chat(api) {
+                Some(provider) => provider.into(),
+                None => return Self::AsItIs,
+            },
+            (_, Messages) => through(Pair::AnthropicToOpenAi, chat(api)),
+            (_, Responses) => through(Pair::ResponsesToOpenAi, chat(api)),
+            (_, OllamaChat) => through(Pair::OllamaToOpenAi, chat(api)),
+            (_, OllamaGenerate) => through(Pair::OllamaGenerateToOpenAi, chat(api)),
+            (_, GeminiGenerate | GeminiStream) => through(Pair::GeminiToOpenAi, chat(api)),
+            (Api::Anthropic, Embedding | OllamaEmbed | GeminiEmbed | GeminiBatchEmbed) => {
                 return Self::Unknown;
+            }
+            (_, Embedding) => match embeddings(api) {
+                Some(provider) => provider.into(),
+                None => return Self::AsItIs,
+            },
+            (_, OllamaEmbed) => through(Pair::OllamaEmbedToOpenAi, embeddings(api)),
+            (_, GeminiEmbed | GeminiBatchEmbed) => {
+                through(Pair::GeminiEmbedToOpenAi, embeddings(api))
             }
         };
         Self::Translated(route)
+    }
+}
+
+/// `None`: the provider reads what the client's pair writes.
+fn through(client: Pair, provider: Option<Pair>) -> Route {
+    provider.map_or(client.into(), |provider| Route::through(client, provider))
+}
+
+/// From OpenAI's chat completions; `None` for who speaks them.
+fn chat(api: Api) -> Option<Pair> {
+    match api {
+        Api::OpenAi | Api::AzureOpenAi => None,
+        Api::Anthropic => Some(Pair::OpenAiToAnthropic),
+        Api::Bedrock => Some(Pair::OpenAiToBedrock),
+        Api::Cohere => Some(Pair::OpenAiToCohere),
+        Api::Gemini => Some(Pair::OpenAiToGemini),
+        Api::Ollama => Some(Pair::OpenAiToOllama),
+    }
+}
+
+/// From OpenAI's embeddings; `None` for who speaks them, or has none.
+fn embeddings(api: Api) -> Option<Pair> {
+    match api {
+        Api::OpenAi | Api::AzureOpenAi | Api::Anthropic => None,
+        Api::Bedrock => Some(Pair::EmbeddingsToBedrock),
+        Api::Cohere => Some(Pair::EmbeddingsToCohere),
+        Api::Gemini => Some(Pair::EmbeddingsToGemini),
+        Api::Ollama => Some(Pair::EmbeddingsToOllama),
     }
 }

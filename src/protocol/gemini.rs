@@ -7,11 +7,13 @@ use super::wire::{Number, Raw, object};
 
 object! {
     pub struct GenerateContentRequest<'a> {
-        system_instruction as "systemInstruction": Option<Content<'a>>,
+        system_instruction as "systemInstruction" or "system_instruction": Option<Content<'a>>,
         contents: Vec<Content<'a>>,
         tools: Option<Vec<Tool<'a>>>,
-        tool_config as "toolConfig": Option<ToolConfig<'a>>,
-        generation_config as "generationConfig": Option<GenerationConfig<'a>>,
+        cached_content as "cachedContent" or "cached_content": Option<Raw<'a>>,
+        safety_settings as "safetySettings" or "safety_settings": Option<Raw<'a>>,
+        tool_config as "toolConfig" or "tool_config": Option<ToolConfig<'a>>,
+        generation_config as "generationConfig" or "generation_config": Option<GenerationConfig<'a>>,
     }
 }
 
@@ -30,18 +32,18 @@ object! {
         text: Option<Cow<'a, str>>,
         /// The text is what the model thought.
         thought: Option<bool>,
-        inline_data as "inlineData": Option<Blob<'a>>,
-        file_data as "fileData": Option<FileData<'a>>,
-        function_call as "functionCall": Option<FunctionCall<'a>>,
-        function_response as "functionResponse": Option<FunctionResponse<'a>>,
+        inline_data as "inlineData" or "inline_data": Option<Blob<'a>>,
+        file_data as "fileData" or "file_data": Option<FileData<'a>>,
+        function_call as "functionCall" or "function_call": Option<FunctionCall<'a>>,
+        function_response as "functionResponse" or "function_response": Option<FunctionResponse<'a>>,
         /// By which the model knows its own thinking again, in base64.
-        thought_signature as "thoughtSignature": Option<Cow<'a, str>>,
+        thought_signature as "thoughtSignature" or "thought_signature": Option<Cow<'a, str>>,
     }
 }
 
 object! {
     pub struct Blob<'a> {
-        mime_type as "mimeType": Cow<'a, str>,
+        mime_type as "mimeType" or "mime_type": Cow<'a, str>,
         /// In base64.
         data: Cow<'a, str>,
     }
@@ -49,8 +51,8 @@ object! {
 
 object! {
     pub struct FileData<'a> {
-        mime_type as "mimeType": Option<Cow<'a, str>>,
-        file_uri as "fileUri": Cow<'a, str>,
+        mime_type as "mimeType" or "mime_type": Option<Cow<'a, str>>,
+        file_uri as "fileUri" or "file_uri": Cow<'a, str>,
     }
 }
 
@@ -74,7 +76,7 @@ object! {
 
 object! {
     pub struct Tool<'a> {
-        function_declarations as "functionDeclarations": Vec<FunctionDeclaration<'a>>,
+        function_declarations as "functionDeclarations" or "function_declarations": Option<Vec<FunctionDeclaration<'a>>>,
     }
 }
 
@@ -82,47 +84,54 @@ object! {
     pub struct FunctionDeclaration<'a> {
         name: Cow<'a, str>,
         description: Option<Cow<'a, str>>,
-        parameters_json_schema as "parametersJsonSchema": Option<Raw<'a>>,
+        /// A schema as OpenAPI has it, with types in upper case.
+        parameters: Option<Raw<'a>>,
+        parameters_json_schema as "parametersJsonSchema" or "parameters_json_schema": Option<Raw<'a>>,
     }
 }
 
 object! {
     pub struct ToolConfig<'a> {
-        function_calling_config as "functionCallingConfig": FunctionCallingConfig<'a>,
+        function_calling_config as "functionCallingConfig" or "function_calling_config": Option<FunctionCallingConfig<'a>>,
     }
 }
 
 object! {
     pub struct FunctionCallingConfig<'a> {
         /// `AUTO`, `ANY`, `NONE`, `VALIDATED`
-        mode: Cow<'a, str>,
-        allowed_function_names as "allowedFunctionNames": Option<Vec<Cow<'a, str>>>,
+        mode: Option<Cow<'a, str>>,
+        allowed_function_names as "allowedFunctionNames" or "allowed_function_names": Option<Vec<Cow<'a, str>>>,
     }
 }
 
 object! {
     pub struct GenerationConfig<'a> {
         temperature: Option<Number<'a>>,
-        top_p as "topP": Option<Number<'a>>,
-        top_k as "topK": Option<Number<'a>>,
-        candidate_count as "candidateCount": Option<u64>,
-        max_output_tokens as "maxOutputTokens": Option<u64>,
-        stop_sequences as "stopSequences": Option<Vec<Cow<'a, str>>>,
-        presence_penalty as "presencePenalty": Option<Number<'a>>,
-        frequency_penalty as "frequencyPenalty": Option<Number<'a>>,
+        top_p as "topP" or "top_p": Option<Number<'a>>,
+        top_k as "topK" or "top_k": Option<Number<'a>>,
+        candidate_count as "candidateCount" or "candidate_count": Option<u64>,
+        max_output_tokens as "maxOutputTokens" or "max_output_tokens": Option<u64>,
+        stop_sequences as "stopSequences" or "stop_sequences": Option<Vec<Cow<'a, str>>>,
+        presence_penalty as "presencePenalty" or "presence_penalty": Option<Number<'a>>,
+        frequency_penalty as "frequencyPenalty" or "frequency_penalty": Option<Number<'a>>,
         seed: Option<Number<'a>>,
-        response_mime_type as "responseMimeType": Option<Cow<'a, str>>,
-        response_json_schema as "responseJsonSchema": Option<Raw<'a>>,
-        thinking_config as "thinkingConfig": Option<ThinkingConfig<'a>>,
+        response_mime_type as "responseMimeType" or "response_mime_type": Option<Cow<'a, str>>,
+        /// As `parameters` of a function.
+        response_schema as "responseSchema" or "response_schema": Option<Raw<'a>>,
+        response_modalities as "responseModalities" or "response_modalities": Option<Vec<Cow<'a, str>>>,
+        response_logprobs as "responseLogprobs" or "response_logprobs": Option<bool>,
+        response_json_schema as "responseJsonSchema" or "response_json_schema": Option<Raw<'a>>,
+        thinking_config as "thinkingConfig" or "thinking_config": Option<ThinkingConfig<'a>>,
     }
 }
 
 object! {
     pub struct ThinkingConfig<'a> {
-        include_thoughts as "includeThoughts": Option<bool>,
-        thinking_budget as "thinkingBudget": Option<u64>,
+        include_thoughts as "includeThoughts" or "include_thoughts": Option<bool>,
+        /// -1: as much as the model likes.
+        thinking_budget as "thinkingBudget" or "thinking_budget": Option<Number<'a>>,
         /// `MINIMAL`, `LOW`, `MEDIUM`, `HIGH`
-        thinking_level as "thinkingLevel": Option<Cow<'a, str>>,
+        thinking_level as "thinkingLevel" or "thinking_level": Option<Cow<'a, str>>,
     }
 }
 
@@ -130,9 +139,10 @@ object! {
     /// The whole answer, and each event of a stream.
     pub struct GenerateContentResponse<'a> {
         candidates: Option<Vec<Candidate<'a>>>,
-        prompt_feedback as "promptFeedback": Option<PromptFeedback<'a>>,
-        usage_metadata as "usageMetadata": Option<UsageMetadata<'a>>,
-        response_id as "responseId": Option<Cow<'a, str>>,
+        prompt_feedback as "promptFeedback" or "prompt_feedback": Option<PromptFeedback<'a>>,
+        usage_metadata as "usageMetadata" or "usage_metadata": Option<UsageMetadata<'a>>,
+        model_version as "modelVersion" or "model_version": Option<Cow<'a, str>>,
+        response_id as "responseId" or "response_id": Option<Cow<'a, str>>,
         /// Instead of all else: the stream has failed.
         error: Option<Raw<'a>>,
     }
@@ -142,23 +152,38 @@ object! {
     pub struct Candidate<'a> {
         index: Option<u64>,
         content: Option<Content<'a>>,
-        finish_reason as "finishReason": Option<Cow<'a, str>>,
+        finish_reason as "finishReason" or "finish_reason": Option<Cow<'a, str>>,
     }
 }
 
 object! {
     pub struct PromptFeedback<'a> {
-        block_reason as "blockReason": Option<Cow<'a, str>>,
+        block_reason as "blockReason" or "block_reason": Option<Cow<'a, str>>,
     }
 }
 
 object! {
     pub struct UsageMetadata<'a> {
-        prompt_token_count as "promptTokenCount": Option<u64>,
-        cached_content_token_count as "cachedContentTokenCount": Option<u64>,
-        tool_use_prompt_token_count as "toolUsePromptTokenCount": Option<u64>,
-        candidates_token_count as "candidatesTokenCount": Option<u64>,
-        thoughts_token_count as "thoughtsTokenCount": Option<u64>,
+        prompt_token_count as "promptTokenCount" or "prompt_token_count": Option<u64>,
+        cached_content_token_count as "cachedContentTokenCount" or "cached_content_token_count": Option<u64>,
+        tool_use_prompt_token_count as "toolUsePromptTokenCount" or "tool_use_prompt_token_count": Option<u64>,
+        candidates_token_count as "candidatesTokenCount" or "candidates_token_count": Option<u64>,
+        thoughts_token_count as "thoughtsTokenCount" or "thoughts_token_count": Option<u64>,
+        total_token_count as "totalTokenCount" or "total_token_count": Option<u64>,
+    }
+}
+
+impl From<Usage> for UsageMetadata<'_> {
+    fn from(usage: Usage) -> Self {
+        let some = |count: u64| Some(count).filter(|count| *count > 0);
+        Self {
+            prompt_token_count: Some(usage.input),
+            cached_content_token_count: some(usage.cached_input),
+            candidates_token_count: Some(usage.output.saturating_sub(usage.reasoning)),
+            thoughts_token_count: some(usage.reasoning),
+            total_token_count: Some(usage.total()),
+            ..Self::default()
+        }
     }
 }
 
@@ -186,17 +211,33 @@ object! {
 object! {
     pub struct EmbedContentRequest<'a> {
         /// `models/{model}`
-        model: Cow<'a, str>,
+        model: Option<Cow<'a, str>>,
         content: Content<'a>,
-        task_type as "taskType": Option<Cow<'a, str>>,
-        output_dimensionality as "outputDimensionality": Option<u64>,
+        task_type as "taskType" or "task_type": Option<Cow<'a, str>>,
+        output_dimensionality as "outputDimensionality" or "output_dimensionality": Option<u64>,
+        /// The newer place of all but `model` and `content`.
+        config as "embedContentConfig" or "embed_content_config": Option<EmbedContentConfig<'a>>,
+    }
+}
+
+object! {
+    pub struct EmbedContentConfig<'a> {
+        task_type as "taskType" or "task_type": Option<Cow<'a, str>>,
+        output_dimensionality as "outputDimensionality" or "output_dimensionality": Option<u64>,
+    }
+}
+
+object! {
+    pub struct EmbedContentResponse<'a> {
+        embedding: ContentEmbedding<'a>,
+        usage_metadata as "usageMetadata" or "usage_metadata": Option<UsageMetadata<'a>>,
     }
 }
 
 object! {
     pub struct BatchEmbedContentsResponse<'a> {
         embeddings: Vec<ContentEmbedding<'a>>,
-        usage_metadata as "usageMetadata": Option<UsageMetadata<'a>>,
+        usage_metadata as "usageMetadata" or "usage_metadata": Option<UsageMetadata<'a>>,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ollama's own API: chat and embeddings.
+//! Ollama's own API: chat, generate and embeddings.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::wire::{Number, Raw, TextOr, object, tagged};
 object! {
     /// `POST /api/chat`
     pub struct ChatRequest<'a> {
-        model: Cow<'a, str>,
+        model: Option<Cow<'a, str>>,
         messages: Vec<Message<'a>>,
         tools: Option<Vec<Tool<'a>>>,
         /// `"json"` or a JSON schema.
@@ -19,6 +19,31 @@ object! {
         stream: Option<bool>,
         /// Whether to think, or `low`, `medium`, `high`.
         think: Option<TextOr<'a, bool>>,
+        logprobs: Option<bool>,
+    }
+}
+
+object! {
+    /// `POST /api/generate`
+    pub struct GenerateRequest<'a> {
+        model: Option<Cow<'a, str>>,
+        prompt: Option<Cow<'a, str>>,
+        /// What is to come after the answer.
+        suffix: Option<Cow<'a, str>>,
+        system: Option<Cow<'a, str>>,
+        /// Of the prompt, in Go's template language.
+        template: Option<Cow<'a, str>>,
+        /// The tokens of an earlier answer.
+        context: Option<Raw<'a>>,
+        /// The prompt is not to be put into a template.
+        raw: Option<bool>,
+        /// In base64.
+        images: Option<Vec<Cow<'a, str>>>,
+        format: Option<Raw<'a>>,
+        options: Option<Options<'a>>,
+        stream: Option<bool>,
+        think: Option<TextOr<'a, bool>>,
+        logprobs: Option<bool>,
     }
 }
 
@@ -63,7 +88,8 @@ object! {
 
 object! {
     pub struct Options<'a> {
-        num_predict: Option<u64>,
+        /// Negative: no bound.
+        num_predict: Option<Number<'a>>,
         stop: Option<Vec<Cow<'a, str>>>,
         temperature: Option<Number<'a>>,
         top_p: Option<Number<'a>>,
@@ -77,13 +103,23 @@ object! {
 object! {
     /// The whole answer, and each line of a stream.
     pub struct ChatResponse<'a> {
+        model: Option<Cow<'a, str>>,
+        created_at: Option<Cow<'a, str>>,
         message: Option<Message<'a>>,
+        /// What generate says, in place of a message.
+        response: Option<Cow<'a, str>>,
+        thinking: Option<Cow<'a, str>>,
         done: Option<bool>,
         /// `stop`, `length`, `load`
         done_reason: Option<Cow<'a, str>>,
         /// Absent where Ollama still knew the prompt.
         prompt_eval_count: Option<u64>,
         eval_count: Option<u64>,
+        /// In nanoseconds, as the next three.
+        total_duration: Option<u64>,
+        load_duration: Option<u64>,
+        prompt_eval_duration: Option<u64>,
+        eval_duration: Option<u64>,
         /// Instead of all else.
         error: Option<Cow<'a, str>>,
     }
@@ -103,15 +139,20 @@ impl ChatResponse<'_> {
 object! {
     /// `POST /api/embed`
     pub struct EmbedRequest<'a> {
-        model: Cow<'a, str>,
-        input: Vec<Cow<'a, str>>,
+        model: Option<Cow<'a, str>>,
+        input: TextOr<'a, Vec<Cow<'a, str>>>,
         dimensions: Option<u64>,
+        truncate: Option<bool>,
+        options: Option<Raw<'a>>,
     }
 }
 
 object! {
     pub struct EmbedResponse<'a> {
+        model: Option<Cow<'a, str>>,
         embeddings: Vec<Raw<'a>>,
+        total_duration: Option<u64>,
+        load_duration: Option<u64>,
         prompt_eval_count: Option<u64>,
     }
 }

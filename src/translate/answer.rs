@@ -1,11 +1,11 @@
 //! An answer on its way back, whatever it is: an error, a whole answer or a stream.
 
-use super::{Asked, Context, Pair, Route, Stream, failure};
+use super::{Asked, Clock, Context, Pair, Route, Stream, failure};
 use crate::error::Error;
-use crate::protocol::Operation;
 use crate::protocol::eventstream::{self, Fault};
 use crate::protocol::sse::{self, Decoder, Format, Frame};
 use crate::protocol::stream::error_event;
+use crate::protocol::{Dialect, Operation};
 
 /// The largest answer that is translated in one piece, in bytes. Beyond it: [`Answer::end`] fails.
 pub const MAX_ANSWER: usize = 32 << 20;
@@ -55,8 +55,19 @@ impl Answer {
     pub fn content_type(&self) -> &'static str {
         match &self.body {
             Body::Whole(_) => "application/json",
+            Body::Stream(_) if self.tells_time() => "application/x-ndjson",
             Body::Stream(_) => "text/event-stream",
         }
+    }
+
+    /// Whether the client is told how long things took: then [`Context::clock`] has to be set before
+    /// anything is read.
+    pub fn tells_time(&self) -> bool {
+        self.route.client.operation().dialect() == Dialect::Ollama
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.context.clock
     }
 
     /// The next bytes of the provider's body, cut anywhere. What the client gets now is appended to

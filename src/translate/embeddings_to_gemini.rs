@@ -37,7 +37,7 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
     let requests = vectors::texts(request.input)?.into_iter().map(|text| {
         let part = Part { text: Some(text), ..Default::default() };
         EmbedContentRequest {
-            model: name.as_str().into(),
+            model: Some(name.as_str().into()),
             content: Content { parts: Some(vec![part]), ..Default::default() },
             task_type: task.clone(),
             output_dimensionality: request.dimensions,

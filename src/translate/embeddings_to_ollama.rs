@@ -13,6 +13,7 @@ use super::{Asked, Context, Translated, vectors};
 use crate::error::Error;
 use crate::protocol::ollama::{EmbedRequest, EmbedResponse};
 use crate::protocol::openai::EmbeddingRequest;
+use crate::protocol::wire::TextOr;
 
 pub(super) use super::openai_to_ollama::error;
 pub(super) use super::vectors::NoStream as Stream;
@@ -23,8 +24,8 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
     let asked = vectors::asked(&request, &mut warnings)?;
     warnings.add_if(request.input_type.is_some(), "input_type");
     let translated = EmbedRequest {
-        model: context.upstream_model.as_str().into(),
-        input: vectors::texts(request.input)?,
+        model: Some(context.upstream_model.as_str().into()),
+        input: TextOr::Other(vectors::texts(request.input)?),
         dimensions: request.dimensions,
         ..Default::default()
     };

@@ -13,9 +13,24 @@ pub(super) fn reasons(model: &str) -> bool {
     (o || gpt || name.starts_with("gpt-oss")) && !name.contains("-chat")
 }
 
+/// The least effort that a reasoning model can make.
+pub(super) fn least(model: &str) -> &'static str {
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let gpt = name.starts_with("gpt-") && !name.starts_with("gpt-oss");
+    if gpt { "minimal" } else { "low" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_effort_depends_on_the_model() {
+        let cases = [("o3-mini", "low"), ("openai/gpt-5", "minimal"), ("gpt-oss-20b", "low")];
+        for (name, expected) in cases {
+            assert_eq!(least(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn reasoning_models_are_known_by_name() {

@@ -1,5 +1,7 @@
 //! Images and documents, which OpenAI names by URL.
 
+use std::borrow::Cow;
+
 /// What a URL of a request says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media<'a> {
@@ -22,6 +24,28 @@ impl<'a> Media<'a> {
         let named = media_type.contains('/') && media_type.bytes().all(plain);
         named.then_some(Self::Data { media_type, data })
     }
+}
+
+/// Base64 in the alphabet of data URLs; Google's clients write the one of URLs.
+pub(super) fn base64(data: Cow<'_, str>) -> Cow<'_, str> {
+    if data.contains(['-', '_']) { data.replace('-', "+").replace('_', "/").into() } else { data }
+}
+
+/// A data URL of base64 in either alphabet; `None` where the type is none.
+pub(super) fn data_url<'a>(media_type: &str, data: Cow<'_, str>) -> Option<Cow<'a, str>> {
+    let url = format!("data:{media_type};base64,{}", base64(data));
+    Media::of(&url).is_some().then_some(url.into())
+}
+
+/// The type of an image in base64, by how its bytes begin.
+pub(super) fn image_type(data: &str) -> Option<&'static str> {
+    let known = [
+        ("iVBORw0KGgo", "image/png"),
+        ("/9j/", "image/jpeg"),
+        ("R0lGOD", "image/gif"),
+        ("UklGR", "image/webp"),
+    ];
+    known.iter().find(|(begin, _)| data.starts_with(begin)).map(|(_, kind)| *kind)
 }
 
 /// Without regard to case, as schemes are.

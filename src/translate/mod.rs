@@ -18,14 +18,21 @@ mod answer;
 mod anthropic_to_openai;
 mod chat;
 mod claude;
+mod clock;
 mod embeddings_to_bedrock;
 mod embeddings_to_cohere;
 mod embeddings_to_gemini;
 mod embeddings_to_ollama;
 mod failure;
 mod fields;
+mod gemini_embed_to_openai;
+mod gemini_to_openai;
 mod gpt;
 mod media;
+mod ollama;
+mod ollama_embed_to_openai;
+mod ollama_generate_to_openai;
+mod ollama_to_openai;
 mod openai_to_anthropic;
 mod openai_to_bedrock;
 mod openai_to_cohere;
@@ -40,6 +47,7 @@ use std::borrow::Cow;
 
 use answer::Framing;
 pub use answer::{Answer, MAX_ANSWER, MAX_ERROR};
+pub use clock::Clock;
 
 use crate::error::Error;
 use crate::protocol::Operation;
@@ -59,6 +67,8 @@ pub struct Context {
     pub default_max_tokens: u64,
     /// The path, not the body, says that the answer is to be a stream.
     pub stream: bool,
+    /// For clients that are told how long things took.
+    pub clock: Clock,
     /// Another pair reads what this one writes, and knows more than an OpenAI server.
     pub(crate) between: bool,
 }
@@ -84,6 +94,8 @@ pub struct Asked {
     pub usage: bool,
     /// What the model thinks is to be told.
     pub thinking: bool,
+    /// Embeddings are to come as a list, also if there is only one.
+    pub(crate) batch: bool,
     /// Embeddings are to be in base64.
     pub(crate) base64: bool,
     /// Of the texts to be embedded, for an estimate.
@@ -188,11 +200,16 @@ macro_rules! pairs {
 pairs! {
     OpenAiToAnthropic = openai_to_anthropic, Chat, EventStream;
     AnthropicToOpenAi = anthropic_to_openai, Messages, EventStream;
+    GeminiToOpenAi = gemini_to_openai, GeminiStream, EventStream;
     OpenAiToGemini = openai_to_gemini, Chat, EventStream;
     OpenAiToOllama = openai_to_ollama, Chat, JsonLines;
     OpenAiToCohere = openai_to_cohere, Chat, EventStream;
     OpenAiToBedrock = openai_to_bedrock, Chat, Aws;
+    OllamaToOpenAi = ollama_to_openai, OllamaChat, EventStream;
+    OllamaGenerateToOpenAi = ollama_generate_to_openai, OllamaGenerate, EventStream;
     ResponsesToOpenAi = responses_to_openai, Responses, EventStream;
+    OllamaEmbedToOpenAi = ollama_embed_to_openai, OllamaEmbed, EventStream;
+    GeminiEmbedToOpenAi = gemini_embed_to_openai, GeminiEmbed, EventStream;
     EmbeddingsToGemini = embeddings_to_gemini, Embedding, EventStream;
     EmbeddingsToCohere = embeddings_to_cohere, Embedding, EventStream;
     EmbeddingsToBedrock = embeddings_to_bedrock, Embedding, EventStream;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::answer::Streams;
 use super::*;
+use crate::protocol::Dialect;
 
 fn context() -> Context {
     Context {
@@ -31,6 +32,7 @@ fn context_of(case: &Path) -> Context {
         for (key, value) in given {
             match key.as_str() {
                 "upstream_model" => context.upstream_model = value.as_str().unwrap().into(),
+                "stream" => context.stream = value.as_bool().unwrap(),
                 "default_max_tokens" => context.default_max_tokens = value.as_u64().unwrap(),
                 _ => panic!("{}: {key}", case.display()),
             }
@@ -83,7 +85,9 @@ fn golden_files_come_out_as_they_are_written() {
                     let body = if ending == "hex" { from_hex(&body) } else { body };
                     let asked =
                         Asked { stream: true, usage: true, thinking: true, ..asked.clone() };
-                    check_stream(route, &case.join("stream.out.sse"), &context, &asked, &body);
+                    let lines = route.client.operation().dialect() == Dialect::Ollama;
+                    let out = if lines { "stream.out.jsonl" } else { "stream.out.sse" };
+                    check_stream(route, &case.join(out), &context, &asked, &body);
                 }
             }
         }

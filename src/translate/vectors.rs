@@ -76,6 +76,20 @@ pub(super) fn write<'a>(
     Ok(answer.to_json())
 }
 
+/// The vectors of OpenAI's answer in the order of their texts, and the tokens that were counted.
+pub(super) fn read(body: &[u8]) -> Result<(Vec<Raw<'_>>, Option<u64>), Error> {
+    let mut answer = EmbeddingResponse::from_json(body)?;
+    answer.data.sort_by_key(|embedding| embedding.index);
+    if !answer.data.iter().all(|embedding| embedding.embedding.as_str().starts_with('[')) {
+        return Err(super::failure::garbled());
+    }
+    let usage = answer.usage.and_then(|usage| {
+        let usage = EmbeddingUsage::from_json(usage.as_str().as_bytes()).ok()?;
+        usage.estimated.is_none().then_some(usage.prompt_tokens)
+    });
+    Ok((answer.data.into_iter().map(|embedding| embedding.embedding).collect(), usage))
+}
+
 /// An array of numbers as OpenAI's base64: little-endian floats of 32 bits.
 fn encode<'a>(vector: &Raw<'_>) -> Result<Raw<'a>, Error> {
     let numbers: Vec<f32> =

@@ -1,13 +1,13 @@
 //! The descriptions. They expand to plain types with public fields and the two methods
 //! `from_json` and `to_json`.
 
-/// A JSON object. The key is the field's name, or what stands after `as`. A field that is no
-/// `Option` is required.
+/// A JSON object. The key is the field's name, or what stands after `as`, and may be spelled as
+/// after `or`. A field that is no `Option` is required.
 macro_rules! object {
     (
         $(#[$meta:meta])*
         pub struct $name:ident<$a:lifetime> {
-            $($(#[$field_meta:meta])* $field:ident $(as $key:literal)?: $type:ty,)*
+            $($(#[$field_meta:meta])* $field:ident $(as $key:literal $(or $other:literal)?)?: $type:ty,)*
         }
     ) => {
         $(#[$meta])*
@@ -43,7 +43,7 @@ macro_rules! object {
                 $(let mut $field: Option<$type> = None;)*
                 let rest = $crate::protocol::wire::Rest::read(scanner, at, |scanner, key| {
                     match key {
-                        $($crate::protocol::wire::object!(@key $field $($key)?) => {
+                        $($crate::protocol::wire::object!(@key $field $($key)?) $($(| $other)?)? => {
                             let at = $crate::protocol::wire::Path::Member(at, $crate::protocol::wire::object!(@key $field $($key)?));
                             if $field.is_some() {
                                 return Err($crate::protocol::mistake::twice(at.to_string()));

@@ -1,7 +1,6 @@
 //! The answer that is no stream.
 
-use std::borrow::Cow;
-
+use super::super::chat::object;
 use super::super::{Asked, Context};
 use crate::error::Error;
 use crate::protocol::Operation;
@@ -63,23 +62,12 @@ fn blocks<'a>(answer: Answer<'a>, asked: &Asked) -> Vec<Block<'a>> {
             blocks.push(Block::ToolUse(ToolUse {
                 id: call.id,
                 name: call.function.name,
-                input: input(call.function.arguments),
+                input: object(call.function.arguments),
                 ..Default::default()
             }));
         }
     }
     blocks
-}
-
-/// The arguments of a call as an object, whatever the model wrote.
-fn input(arguments: Cow<'_, str>) -> Raw<'_> {
-    if arguments.trim().is_empty() {
-        return Raw::EMPTY_OBJECT;
-    }
-    match Raw::new(arguments.clone()).filter(Raw::is_object) {
-        Some(object) => object,
-        None => Raw::from(&serde_json::json!({ "INVALID_JSON": arguments })),
-    }
 }
 
 pub(super) fn stop_reason(reason: Option<&str>, calls: bool, refused: bool) -> &'static str {

@@ -1,9 +1,11 @@
 //! OpenAI's chat completions as the client's side of several pairs.
 
 mod answer;
+mod calls;
 mod request;
 
 pub(super) use answer::{Chunks, Reply, function_call};
+pub(super) use calls::Calls;
 pub(super) use request::{
-    Choice, EFFORTS, JSON_ONLY, arguments, choice, limit, refuse_common, stops, tools,
+    Choice, EFFORTS, JSON_ONLY, arguments, choice, limit, object, refuse_common, stops, tools,
 };

@@ -115,6 +115,22 @@ pub(in crate::translate) fn arguments<'a>(
         .ok_or_else(|| invalid(field(), "it must be a JSON object"))
 }
 
+/// The arguments of a call as an object on one line, whatever the model wrote.
+pub(in crate::translate) fn object(arguments: Cow<'_, str>) -> Raw<'_> {
+    if arguments.trim().is_empty() {
+        return Raw::EMPTY_OBJECT;
+    }
+    // Between the values of a JSON document a line break is a space; within them there is none.
+    let line = match arguments.contains(['\n', '\r']) {
+        true => arguments.replace(['\n', '\r'], " ").into(),
+        false => arguments.clone(),
+    };
+    match Raw::new(line).filter(Raw::is_object) {
+        Some(object) => object,
+        None => Raw::from(&serde_json::json!({ "INVALID_JSON": arguments })),
+    }
+}
+
 fn by_word<'a>(word: &str, field: &'static str) -> Result<Choice<'a>, Error> {
     match word {
         "auto" => Ok(Choice::Auto),

@@ -99,8 +99,8 @@ fn declare<'a>(tools: Vec<FunctionTool<'a>>, warnings: &mut Warnings) -> Option<
             }
         })
         .collect();
-    let tool = Tool { function_declarations: declarations, ..Default::default() };
-    (!tool.function_declarations.is_empty()).then(|| vec![tool])
+    (!declarations.is_empty())
+        .then(|| vec![Tool { function_declarations: Some(declarations), ..Default::default() }])
 }
 
 fn tool_config(choice: Choice<'_>) -> ToolConfig<'_> {
@@ -111,11 +111,11 @@ fn tool_config(choice: Choice<'_>) -> ToolConfig<'_> {
         Choice::Function(name) => ("ANY", Some(vec![name])),
     };
     ToolConfig {
-        function_calling_config: FunctionCallingConfig {
-            mode: mode.into(),
+        function_calling_config: Some(FunctionCallingConfig {
+            mode: Some(mode.into()),
             allowed_function_names: name,
             ..Default::default()
-        },
+        }),
         ..Default::default()
     }
 }
@@ -162,7 +162,7 @@ fn think<'a>(
 fn config<'a>(budget: Option<u64>, level: Option<&'static str>) -> ThinkingConfig<'a> {
     ThinkingConfig {
         include_thoughts: Some(true),
-        thinking_budget: budget,
+        thinking_budget: budget.map(Into::into),
         thinking_level: level.map(Cow::Borrowed),
         ..Default::default()
     }
@@ -176,7 +176,7 @@ fn silent<'a>(model: &str, version: (u8, u8)) -> ThinkingConfig<'a> {
         let level = if pro { "LOW" } else { "MINIMAL" };
         return ThinkingConfig { thinking_level: Some(level.into()), ..silent };
     }
-    ThinkingConfig { thinking_budget: Some(if pro { 128 } else { 0 }), ..silent }
+    ThinkingConfig { thinking_budget: Some(if pro { 128_u64 } else { 0 }.into()), ..silent }
 }
 
 /// `gemini-2.5-flash`: (2, 5). Without a number it is a new one.

@@ -30,7 +30,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     }
     let stops = chat::stops(request.stop.take());
     let options = Options {
-        num_predict: chat::limit(&request),
+        num_predict: chat::limit(&request).map(Into::into),
         stop: (!stops.is_empty()).then_some(stops),
         temperature: request.temperature.take(),
         top_p: request.top_p.take(),
@@ -56,7 +56,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     warnings.rest(&request.rest);
     let stream = request.stream == Some(true);
     let translated = ChatRequest {
-        model: context.upstream_model.as_str().into(),
+        model: Some(context.upstream_model.as_str().into()),
         messages: conversation.messages,
         tools: (!tools.is_empty())
             .then(|| tools.into_iter().map(|one| tool(one, &mut warnings)).collect()),

@@ -1,0 +1,225 @@
+//! The request.
+
+use std::borrow::Cow;
+
+use super::super::fields::{Warnings, invalid, refuse, unsupported};
+use super::super::{Asked, Context, Translated, gpt, schema};
+use super::contents::Conversation;
+use crate::error::Error;
+use crate::protocol::gemini::{
+    FunctionCallingConfig, GenerateContentRequest, GenerationConfig, ThinkingConfig, Tool,
+};
+use crate::protocol::openai::ChatCompletionRequest;
+use crate::protocol::openai::chat::{
+    self, Function, FunctionChoice, FunctionTool, JsonSchema, NamedFunction, Plain, ResponseFormat,
+    SchemaFormat, StreamOptions,
+};
+use crate::protocol::wire::{Number, Raw, TextOr};
+
+pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
+    let request = GenerateContentRequest::from_json(body)?;
+    refuse(request.cached_content.is_some_and(|cached| !cached.is_null()), "cachedContent")?;
+    let mut warnings = Warnings::default();
+    let mut conversation = Conversation::new(context);
+    if let Some(instruction) = request.system_instruction {
+        conversation.system(instruction)?;
+    }
+    for (index, content) in request.contents.into_iter().enumerate() {
+        conversation.add(content, index)?;
+    }
+    conversation.model()?;
+    let stream = context.stream;
+    let mut translated = ChatCompletionRequest {
+        model: Some(context.upstream_model.as_str().into()),
+        messages: conversation.messages,
+        stream: stream.then_some(true),
+        stream_options: stream
+            .then(|| StreamOptions { include_usage: Some(true), ..Default::default() }),
+        tools: tools(request.tools, &mut warnings)?,
+        ..Default::default()
+    };
+    let choice = request.tool_config.and_then(|config| config.function_calling_config);
+    if let Some(choice) = choice.filter(|_| translated.tools.is_some()) {
+        choose(choice, &mut translated)?;
+    }
+    let config = request.generation_config.unwrap_or_default();
+    let thinking = config.thinking_config.as_ref().is_some_and(tells_thoughts);
+    configure(config, &mut translated, context, &mut warnings)?;
+    let settings = |settings: &Raw<'_>| !matches!(settings.as_str(), "[]" | "null");
+    warnings.add_if(request.safety_settings.as_ref().is_some_and(settings), "safetySettings");
+    let mut rest = request.rest;
+    rest.remove("model");
+    warnings.rest(&rest);
+    Ok(Translated {
+        path: "/chat/completions".into(),
+        headers: Vec::new(),
+        body: translated.to_json(),
+        warnings: warnings.into_inner(),
+        asked: Asked { stream, usage: true, thinking, ..Default::default() },
+    })
+}
+
+fn tools<'a>(
+    tools: Option<Vec<Tool<'a>>>,
+    warnings: &mut Warnings,
+) -> Result<Option<Vec<chat::Tool<'a>>>, Error> {
+    let mut translated = Vec::new();
+    for (index, tool) in tools.into_iter().flatten().enumerate() {
+        // Others run at Google.
+        let other = tool.rest.iter().find(|(_, value)| !value.is_null());
+        if other.is_some() {
+            return Err(unsupported(format!("tools[{index}]")));
+        }
+        for declared in tool.function_declarations.into_iter().flatten() {
+            let parameters = declared.parameters.as_ref().map(schema::from_gemini);
+            let function = Function {
+                name: declared.name,
+                description: declared.description,
+                parameters: declared.parameters_json_schema.or(parameters),
+                ..Default::default()
+            };
+            warnings.rest(&declared.rest);
+            translated.push(chat::Tool::Function(FunctionTool { function, ..Default::default() }));
+        }
+    }
+    Ok((!translated.is_empty()).then_some(translated))
+}
+
+fn choose<'a>(
+    choice: FunctionCallingConfig<'a>,
+    translated: &mut ChatCompletionRequest<'a>,
+) -> Result<(), Error> {
+    const MODE: &str = "toolConfig.functionCallingConfig.mode";
+    let word = match choice.mode.as_deref() {
+        Some("AUTO" | "VALIDATED" | "MODE_UNSPECIFIED") | None => "auto",
+        Some("ANY") => "required",
+        Some("NONE") => "none",
+        Some(_) => return Err(invalid(MODE, "it must be one of 'AUTO', 'ANY', 'NONE'")),
+    };
+    let mut allowed = choice.allowed_function_names.unwrap_or_default();
+    if let (Some(tools), false) = (&mut translated.tools, allowed.is_empty()) {
+        tools.retain(|tool| match tool {
+            chat::Tool::Function(tool) => allowed.contains(&tool.function.name),
+            chat::Tool::Other(_) => false,
+        });
+        if tools.is_empty() {
+            let field = "toolConfig.functionCallingConfig.allowedFunctionNames";
+            return Err(invalid(field, "no function of such a name is declared"));
+        }
+    }
+    translated.tool_choice = Some(match (word, allowed.len()) {
+        ("required", 1) => {
+            let function = NamedFunction { name: allowed.remove(0), ..Default::default() };
+            let named = FunctionChoice { function, ..Default::default() };
+            TextOr::Other(chat::ToolChoice::Function(named))
+        }
+        _ => TextOr::Text(word.into()),
+    });
+    Ok(())
+}
+
+fn configure<'a>(
+    config: GenerationConfig<'a>,
+    translated: &mut ChatCompletionRequest<'a>,
+    context: &Context,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let reasons = gpt::reasons(&context.upstream_model) && !context.between;
+    refuse(config.response_logprobs == Some(true), "generationConfig.responseLogprobs")?;
+    let modalities = config.response_modalities.unwrap_or_default();
+    let text = |modality: &Cow<'_, str>| modality == "TEXT" || modality == "MODALITY_UNSPECIFIED";
+    refuse(!modalities.iter().all(text), "generationConfig.responseModalities")?;
+    let schema = config.response_schema.as_ref().map(schema::from_gemini);
+    translated.response_format =
+        format(config.response_mime_type.as_deref(), config.response_json_schema.or(schema))?;
+    translated.n = config.candidate_count.filter(|count| *count > 1);
+    translated.stop = config.stop_sequences.filter(|stops| !stops.is_empty()).map(TextOr::Other);
+    translated.seed = config.seed;
+    warnings.add_if(config.top_k.is_some() && !context.between, "generationConfig.topK");
+    translated.top_k = config.top_k.filter(|_| context.between);
+    let thinking = config.thinking_config;
+    if reasons {
+        translated.max_completion_tokens = config.max_output_tokens;
+        let moved = |number: &Option<Number<'_>>, default: f64| {
+            number.as_ref().is_some_and(|number| number.as_f64() != default)
+        };
+        warnings.add_if(moved(&config.temperature, 1.0), "generationConfig.temperature");
+        warnings.add_if(moved(&config.top_p, 1.0), "generationConfig.topP");
+        let presence = moved(&config.presence_penalty, 0.0);
+        warnings.add_if(presence, "generationConfig.presencePenalty");
+        let frequency = moved(&config.frequency_penalty, 0.0);
+        warnings.add_if(frequency, "generationConfig.frequencyPenalty");
+    } else {
+        translated.max_tokens = config.max_output_tokens;
+        translated.temperature = config.temperature;
+        translated.top_p = config.top_p;
+        translated.presence_penalty = config.presence_penalty;
+        translated.frequency_penalty = config.frequency_penalty;
+        let thinks = thinking.as_ref().is_some_and(wants_thoughts);
+        warnings.add_if(thinks && !context.between, "generationConfig.thinkingConfig");
+    }
+    if let Some(thinking) = thinking.filter(|_| reasons || context.between) {
+        translated.reasoning_effort = effort(&thinking, context)?.map(Cow::Borrowed);
+    }
+    warnings.rest(&config.rest);
+    Ok(())
+}
+
+fn format<'a>(
+    mime_type: Option<&str>,
+    schema: Option<Raw<'a>>,
+) -> Result<Option<ResponseFormat<'a>>, Error> {
+    match (mime_type.unwrap_or_default(), schema) {
+        ("" | "text/plain", None) => Ok(None),
+        ("application/json", None) => Ok(Some(ResponseFormat::JsonObject(Plain::default()))),
+        ("" | "application/json", Some(schema)) => {
+            let strict = schema::is_strict(&schema);
+            Ok(Some(ResponseFormat::JsonSchema(SchemaFormat {
+                json_schema: JsonSchema {
+                    name: "answer".into(),
+                    schema: Some(schema),
+                    strict: Some(strict),
+                    ..Default::default()
+                },
+                ..Default::default()
+            })))
+        }
+        _ => Err(unsupported("generationConfig.responseMimeType")),
+    }
+}
+
+fn tells_thoughts(config: &ThinkingConfig<'_>) -> bool {
+    config.include_thoughts == Some(true)
+}
+
+fn wants_thoughts(config: &ThinkingConfig<'_>) -> bool {
+    let none = config.thinking_budget.as_ref().is_some_and(|budget| budget.as_f64() == 0.0);
+    !none
+}
+
+/// How much to think, in OpenAI's words.
+fn effort(config: &ThinkingConfig<'_>, context: &Context) -> Result<Option<&'static str>, Error> {
+    const LEVEL: &str = "generationConfig.thinkingConfig.thinkingLevel";
+    match config.thinking_level.as_deref() {
+        Some("MINIMAL") => return Ok(Some("minimal")),
+        Some("LOW") => return Ok(Some("low")),
+        Some("MEDIUM") => return Ok(Some("medium")),
+        Some("HIGH") => return Ok(Some("high")),
+        Some("THINKING_LEVEL_UNSPECIFIED") | None => {}
+        Some(_) => {
+            let rule = "it must be one of 'MINIMAL', 'LOW', 'MEDIUM', 'HIGH'";
+            return Err(invalid(LEVEL, rule));
+        }
+    }
+    let budget = config.thinking_budget.as_ref().map(|budget| budget.as_f64());
+    Ok(match budget {
+        // Asked to be told is asked to think.
+        None => (context.between && tells_thoughts(config)).then_some("medium"),
+        Some(0.0) if context.between => Some("none"),
+        Some(0.0) => Some(gpt::least(&context.upstream_model)),
+        Some(budget) if budget < 0.0 => Some("medium"),
+        Some(budget) if budget < 2_048.0 => Some("low"),
+        Some(budget) if budget < 8_192.0 => Some("medium"),
+        Some(_) => Some("high"),
+    })
+}

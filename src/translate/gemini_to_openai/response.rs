@@ -1,0 +1,124 @@
+//! The answer that is no stream, and what it shares with one.
+
+use std::borrow::Cow;
+
+use super::super::chat::object;
+use super::super::{Asked, Context};
+use crate::error::Error;
+use crate::protocol::Operation;
+use crate::protocol::anthropic::{Block, Thinking};
+use crate::protocol::gemini::{
+    Candidate, Content, FunctionCall, GenerateContentResponse, Part, UsageMetadata,
+};
+use crate::protocol::openai::ChatCompletionResponse;
+use crate::protocol::openai::chat::{Answer, ToolCall};
+use crate::protocol::usage::Report;
+use crate::protocol::wire::{self, Raw};
+
+pub(in crate::translate) fn response(
+    body: &[u8],
+    context: &Context,
+    asked: &Asked,
+) -> Result<Vec<u8>, Error> {
+    let answer = ChatCompletionResponse::from_json(body)?;
+    let candidates = answer.choices.into_iter().zip(0..).map(|(choice, number)| {
+        let reason = choice.finish_reason.as_deref();
+        let refused = choice.message.refusal.0.is_some();
+        let finish_reason = Some(finish_reason(reason, refused).into());
+        let parts = parts(choice.message, asked);
+        candidate(choice.index.unwrap_or(number), parts, finish_reason)
+    });
+    let usage = answer.usage.and_then(|usage| Report::read(usage.as_str().as_bytes()));
+    let id = answer.id.filter(|id| !id.is_empty());
+    let translated = GenerateContentResponse {
+        candidates: Some(candidates.collect()),
+        usage_metadata: usage.map(|report| usage_of(&report)),
+        model_version: Some(context.model.as_str().into()),
+        response_id: id.or_else(|| Some(context.request_id.as_str().into())),
+        ..Default::default()
+    };
+    Ok(translated.to_json())
+}
+
+fn parts<'a>(answer: Answer<'a>, asked: &Asked) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    if asked.thinking {
+        let signed: Vec<_> = answer
+            .thinking_blocks
+            .into_iter()
+            .flatten()
+            .filter_map(|block| thought_of(&block))
+            .collect();
+        let told = answer.reasoning_content.or(answer.reasoning).filter(|text| !text.is_empty());
+        match told {
+            Some(text) if signed.is_empty() => parts.push(thought(text, None)),
+            _ => parts.extend(signed),
+        }
+    }
+    let texts = answer.content.0.into_iter().chain(answer.refusal.0);
+    parts.extend(texts.filter(|text| !text.is_empty()).map(text));
+    for call in answer.tool_calls.into_iter().flatten() {
+        if let ToolCall::Function(call) = call {
+            parts.push(function_call(call.id, call.function.name, call.function.arguments));
+        }
+    }
+    parts
+}
+
+/// A thought of Anthropic's with its signature.
+pub(super) fn thought_of<'a>(block: &Raw<'_>) -> Option<Part<'a>> {
+    match wire::read::<Block<'_>>(block.as_str().as_bytes()) {
+        Ok(Block::Thinking(Thinking { thinking, signature, .. })) => {
+            let signature = signature.filter(|signature| !signature.is_empty());
+            let signature = signature.map(|signature| signature.into_owned().into());
+            Some(thought(thinking.into_owned().into(), signature))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn thought<'a>(text: Cow<'a, str>, signature: Option<Cow<'a, str>>) -> Part<'a> {
+    Part {
+        text: Some(text),
+        thought: Some(true),
+        thought_signature: signature,
+        ..Default::default()
+    }
+}
+
+pub(super) fn text(text: Cow<'_, str>) -> Part<'_> {
+    Part { text: Some(text), ..Default::default() }
+}
+
+pub(super) fn function_call<'a>(
+    id: Cow<'a, str>,
+    name: Cow<'a, str>,
+    arguments: Cow<'a, str>,
+) -> Part<'a> {
+    let id = Some(id).filter(|id| !id.is_empty());
+    let call = FunctionCall { id, name, args: Some(object(arguments)), ..Default::default() };
+    Part { function_call: Some(call), ..Default::default() }
+}
+
+pub(super) fn candidate<'a>(
+    index: u64,
+    parts: Vec<Part<'a>>,
+    finish_reason: Option<Cow<'a, str>>,
+) -> Candidate<'a> {
+    let content = Content { role: Some("model".into()), parts: Some(parts), ..Default::default() };
+    Candidate { index: Some(index), content: Some(content), finish_reason, ..Default::default() }
+}
+
+pub(super) fn finish_reason(reason: Option<&str>, refused: bool) -> &'static str {
+    match reason {
+        Some("length") => "MAX_TOKENS",
+        Some("content_filter") => "SAFETY",
+        _ if refused => "SAFETY",
+        Some("stop" | "tool_calls" | "function_call") => "STOP",
+        _ => "OTHER",
+    }
+}
+
+pub(super) fn usage_of<'a>(report: &Report) -> UsageMetadata<'a> {
+    UsageMetadata::from(report.usage(Operation::Chat, 0, 0).0)
+}
