@@ -20,6 +20,7 @@ use crate::protocol::probe::Source;
 use crate::translate::Call;
 
 pub mod original;
+mod path;
 mod request;
 mod response;
 pub mod way;

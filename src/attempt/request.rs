@@ -2,16 +2,15 @@
 
 use super::original::Original;
 use super::way::Way;
-use super::{Change, INTERNAL, Reading, Service, State, Waiting, tell, write};
+use super::{Change, INTERNAL, Reading, Service, State, Waiting, path, tell, write};
 use crate::config::Provider;
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, Status};
-use crate::identity::{CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS};
+use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::edit::Edits;
-use crate::protocol::model_path::ModelPath;
 use crate::protocol::probe::Source;
-use crate::protocol::{Dialect, Endpoint, Operation, query};
+use crate::protocol::{Dialect, Endpoint, Operation};
 use crate::translate::{Call, Clock, Context};
 
 /// The headers came.
@@ -38,33 +37,39 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         can_fail_over: left.as_ref().is_some_and(|left| left.steps().count() > 1),
         warnings: Vec::new(),
     };
-    let in_path = operation.dialect() == Dialect::Gemini || operation == Operation::Other;
-    let path = original.value(&headers, ":path").filter(|_| in_path);
-    let path = path.unwrap_or_default().to_vec();
-    if let Err(status) = make(&service.provider, &headers, original, left.as_ref(), operation, host)
-    {
+    let step = left.as_ref().and_then(|left| left.steps().next());
+    let way = Way::at(operation, &service.provider);
+    let asked = original.value(&headers, ":path").unwrap_or_default();
+    let source = Source::of(operation, asked, headers.get("content-type"));
+    let model = step.map(|step| step.model);
+    let path = match &way {
+        Way::AsItIs => {
+            let ours = || upstream_model(model, host);
+            path::of(&service.provider, operation, asked, model, ours).map(Some)
+        }
+        // A translation writes its own.
+        Way::Translated(_) | Way::Unknown => Ok(None),
+    };
+    let ours = path.as_ref().ok().and_then(Option::as_deref);
+    if let Err(status) = make(&service.provider, &headers, original, left.as_ref(), ours, host) {
         // Half made, it could hold what is for another provider.
         tell(Err(status), "request headers", host);
         return then.refuse(&lost(), host);
     }
-    let step = left.as_ref().and_then(|left| left.steps().next());
-    let change = match (Way::of(operation, service.provider.api), step) {
-        (Way::Unknown, _) => {
-            let message = "The provider of this model has no API for this kind of call.";
-            return then.refuse(&Error::new(Kind::UnsupportedCapability, message), host);
-        }
+    if let Err(refusal) = path {
+        return then.refuse(&refusal, host);
+    }
+    let change = match (way, step) {
+        (Way::Unknown, _) => return then.refuse(&path::unknown(), host),
         _ if end => return (then.next(), Flow::Continue),
-        (Way::Translated(route), step) => {
+        (Way::Translated(route), _) => {
             let context = Context {
                 stream: operation == Operation::GeminiStream,
-                ..context(step.map(|step| step.model), &then.request_id, host)
+                ..context(model, &then.request_id, host)
             };
             Change::Translate(Box::new(Call::new(route, context)))
         }
-        (Way::AsItIs, Some(step)) => Change::Rename {
-            model: step.model.into(),
-            source: Source::of(operation, &path, headers.get("content-type")),
-        },
+        (Way::AsItIs, Some(step)) => Change::Rename { model: step.model.into(), source },
         (Way::AsItIs, None) => return (then.next(), Flow::Continue),
     };
     (State::Reading(Box::new(Reading { change, then })), Flow::Pause)
@@ -120,7 +125,10 @@ fn translate(
         Ok(translated) => translated,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let path = [&service.provider.base_path, translated.path.as_str()].concat();
+    let path = match path::under(&service.provider, &translated.path, call.upstream_model()) {
+        Ok(path) => path,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let mut ours: Vec<(&str, Option<&[u8]>)> =
         FOREIGN_HEADERS.iter().map(|name| (*name, None)).collect();
     ours.push((":path", Some(path.as_bytes())));
@@ -165,15 +173,11 @@ fn make(
     headers: &Pairs,
     mut original: Original,
     left: Option<&Left>,
-    operation: Operation,
+    path: Option<&[u8]>,
     host: &impl Host,
 ) -> Result<(), Status> {
-    let path = original.value(headers, ":path").map(|path| match operation.dialect() {
-        Dialect::Gemini => gemini_path(path, provider, left),
-        _ => rebase(path, &provider.base_path),
-    });
     let mut ours: Vec<(&str, Option<&[u8]>)> = Vec::new();
-    if let Some(path) = path.as_deref() {
+    if let Some(path) = path {
         ours.push((":path", Some(path)));
     }
     if let Some(host) = provider.host.as_deref() {
@@ -226,12 +230,10 @@ fn operation(original: &Original, headers: &Pairs) -> Operation {
 
 /// What a translation has to know; the gateway role has published it.
 fn context(model: Option<&str>, request_id: &str, host: &impl Host) -> Context {
-    let state = |name| host.property(&[name]).ok().and_then(|value| String::from_utf8(value).ok());
     let now = host.now();
-    let upstream = model.map(ToOwned::to_owned).or_else(|| state("llm_upstream_model"));
     Context {
-        upstream_model: upstream.unwrap_or_default(),
-        model: state("llm_model").unwrap_or_default(),
+        upstream_model: upstream_model(model, host),
+        model: state("llm_model", host).unwrap_or_default(),
         request_id: request_id.to_owned(),
         created: now.seconds(),
         clock: Clock::starting(now),
@@ -240,24 +242,15 @@ fn context(model: Option<&str>, request_id: &str, host: &impl Host) -> Context {
     }
 }
 
-/// The same where the path names the model, and may hold the caller's key.
-fn gemini_path(path: &[u8], provider: &Provider, left: Option<&Left>) -> Vec<u8> {
-    let step = left.and_then(|left| left.steps().next());
-    let named = step.and_then(|step| ModelPath::of(path)?.with(step.model));
-    let path = named.as_deref().unwrap_or(path);
-    let without = provider.credential.as_ref();
-    let without = without.and_then(|_| query::without(path, &CREDENTIAL_PARAMETERS));
-    rebase(without.as_deref().unwrap_or(path), &provider.base_path)
+/// What this provider calls the model: the chain says it, or, where there is none, what the gateway
+/// role has published.
+fn upstream_model(model: Option<&str>, host: &impl Host) -> String {
+    let model = model.map(ToOwned::to_owned).or_else(|| state("llm_upstream_model", host));
+    model.unwrap_or_default()
 }
 
-/// The caller's path under the provider's base: the version at its head is the gateway's own.
-fn rebase(path: &[u8], base: &str) -> Vec<u8> {
-    match path.strip_prefix(b"/v1beta").or_else(|| path.strip_prefix(b"/v1")) {
-        Some(rest) if matches!(rest.first(), None | Some(b'/' | b'?')) => {
-            [base.as_bytes(), rest].concat()
-        }
-        _ => path.to_vec(),
-    }
+fn state(name: &str, host: &impl Host) -> Option<String> {
+    host.property(&[name]).ok().and_then(|value| String::from_utf8(value).ok())
 }
 
 /// What clients of one protocol send along and providers of another may refuse.

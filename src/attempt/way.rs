@@ -1,6 +1,6 @@
 //! Whether a provider understands a call as it is.
 
-use crate::config::Api;
+use crate::config::{Api, Provider};
 use crate::protocol::Operation;
 use crate::translate::{Pair, Route};
 
@@ -15,6 +15,16 @@ pub enum Way {
 }
 
 impl Way {
+    pub fn at(operation: Operation, provider: &Provider) -> Self {
+        match (operation, &provider.api_version) {
+            (Operation::Responses, Some(version)) if !version.has_responses() => {
+                Self::Translated(Pair::ResponsesToOpenAi.into())
+            }
+            _ => Self::of(operation, provider.api),
+        }
+    }
+
+    /// As far as the API alone tells.
     pub fn of(operation: Operation, api: Api) -> Self {
         use Operation::{
             Chat, Completion, Embedding, GeminiBatchEmbed, GeminiEmbed, GeminiGenerate,

@@ -1,6 +1,5 @@
 //! The configuration of `root_id: gateway`.
 
-use super::NOT_YET;
 use super::auth;
 use super::cache::{self, CacheSettings};
 use super::limits::{self, LimiterSettings};
@@ -50,15 +49,10 @@ pub enum LogRequests {
 impl Gateway {
     /// Reads what Envoy hands over: the bytes of a `google.protobuf.Struct`, or JSON.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Mistakes> {
-        Self::read(bytes, NOT_YET)
-    }
-
-    /// Refuses the parts named in `not_yet`.
-    pub(super) fn read(bytes: &[u8], not_yet: &[&str]) -> Result<Self, Mistakes> {
         let notes = Notes::default();
         let tree = wire::decode(bytes);
         let read = match &tree {
-            Ok(tree) => gateway(&Node::root(tree, &notes).object(&KEYS), not_yet),
+            Ok(tree) => gateway(&Node::root(tree, &notes).object(&KEYS)),
             Err(why) => {
                 notes.add("", why.to_string());
                 Self::default()
@@ -88,7 +82,7 @@ impl Default for Gateway {
 }
 
 /// Section after section; each goes on after its mistakes.
-fn gateway(root: &Object<'_>, not_yet: &[&str]) -> Gateway {
+fn gateway(root: &Object<'_>) -> Gateway {
     let (routing, reach) = models::read(root);
     let auth = auth::read(root, &reach);
     let limits = root.get("limits").map(|node| rules(&node, &limits::read(&node, &auth, &reach)));
@@ -102,11 +96,6 @@ fn gateway(root: &Object<'_>, not_yet: &[&str]) -> Gateway {
     let log = root.get("log").map(|node| node.object(&["requests"]));
     let log = log.and_then(|section| section.get("requests"));
     let log = log.and_then(|node| node.word(&LOG_REQUESTS));
-    for part in not_yet {
-        if let Some(node) = root.get(part) {
-            node.say("is not yet supported");
-        }
-    }
     let default = Gateway::default();
     Gateway {
         routing,

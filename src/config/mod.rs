@@ -11,6 +11,7 @@
 
 mod attempts;
 mod auth;
+mod azure;
 mod cache;
 mod gateway;
 mod limits;
@@ -23,15 +24,13 @@ mod schema;
 mod shown;
 mod wire;
 
+pub use azure::AzureVersion;
 pub use cache::{Backend, BackendProtocol, CacheSettings};
 pub use gateway::{Gateway, LogRequests, Unmatched};
 pub use limits::LimiterSettings;
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{Api, Credential, Provider};
 pub use wire::{MAX_BYTES, MAX_DEPTH};
-
-/// Parts that are understood and checked, and then refused, because nothing acts upon them so far.
-const NOT_YET: &[&str] = &["api: azure_openai"];
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::NOT_YET;
+use super::azure::{API_VERSION, AzureVersion};
 use super::mistakes::{Mistakes, Notes};
 use super::names::{PROVIDER_NAME, header_name, provider_name};
 use super::schema::{Node, Object};
@@ -20,8 +20,8 @@ pub struct Provider {
     pub host: Option<Box<str>>,
     /// Before the path of each call, without a slash at its end; may be empty.
     pub base_path: Box<str>,
-    /// The query parameter of that name; only Azure has one.
-    pub api_version: Option<Box<str>>,
+    /// Azure's, and there always.
+    pub api_version: Option<AzureVersion>,
     /// `None` where another filter adds it.
     pub credential: Option<Credential>,
     /// Names in lower case.
@@ -89,19 +89,10 @@ impl Provider {
         bytes: &[u8],
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Mistakes> {
-        Self::read(bytes, env, NOT_YET)
-    }
-
-    /// Refuses the parts named in `not_yet`.
-    pub(super) fn read(
-        bytes: &[u8],
-        env: &dyn Fn(&str) -> Option<String>,
-        not_yet: &[&str],
-    ) -> Result<Self, Mistakes> {
         let notes = Notes::default();
         let tree = wire::decode(bytes);
         let read = match &tree {
-            Ok(tree) => provider(&Node::root(tree, &notes).object(&KEYS), env, not_yet),
+            Ok(tree) => provider(&Node::root(tree, &notes).object(&KEYS), env),
             Err(why) => {
                 notes.add("", why.to_string());
                 Self::default()
@@ -125,31 +116,24 @@ impl Default for Provider {
     }
 }
 
-fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>, not_yet: &[&str]) -> Provider {
+fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>) -> Provider {
     let name = root
         .need("provider", PROVIDER_NAME)
         .and_then(|node| node.text(PROVIDER_NAME, |text| provider_name(text).then_some(text)));
-    let api = root.get("api").and_then(|node| {
-        let api = node.word(&Api::NAMES)?;
-        if not_yet.contains(&format!("api: {}", api.name()).as_str()) {
-            node.say(format!("{} is not yet supported", api.name()));
-        }
-        Some(api)
-    });
-    let api = api.unwrap_or_default();
+    let api = root.get("api").and_then(|node| node.word(&Api::NAMES)).unwrap_or_default();
     let host = root
         .get("host")
         .and_then(|node| node.text(HOST, |text| is_authority(text).then_some(text)));
     let base_path = root
         .get("base_path")
         .and_then(|node| node.text(BASE_PATH, |text| is_base_path(text).then_some(text)));
-    let default_version = (api == Api::AzureOpenAi).then_some(AZURE_API_VERSION);
     let api_version = root.get("api_version").and_then(|node| {
         if api != Api::AzureOpenAi {
             node.mistake("a version", "none: only azure_openai has one");
         }
-        node.text(API_VERSION, |text| is_api_version(text).then_some(text))
+        node.text(API_VERSION, AzureVersion::read)
     });
+    let default_version = || (api == Api::AzureOpenAi).then(AzureVersion::default);
     let auth = root.get("auth").map(Node::secret);
     let credential = auth.as_ref().and_then(|node| credential(node, env));
     let headers = root.get("headers").map(Node::secret);
@@ -159,7 +143,7 @@ fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>, not_yet: &[
         api,
         host: host.map(Into::into),
         base_path: base_path.unwrap_or(api.base_path()).into(),
-        api_version: api_version.or(default_version).map(Into::into),
+        api_version: api_version.or_else(default_version),
         credential,
         headers,
     }
@@ -273,11 +257,6 @@ fn is_base_path(path: &str) -> bool {
         && !path.contains("//")
 }
 
-fn is_api_version(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    (1..=64).contains(&text.len()) && text.bytes().all(plain)
-}
-
 fn is_variable(name: &str) -> bool {
     let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
     name.len() <= MAX_VARIABLE_BYTES
@@ -301,9 +280,6 @@ const RESERVED: [&str; 10] = [
 ];
 const HOST: &str = "a host name, an IPv4 address or an IPv6 one in [], with or without a port";
 const BASE_PATH: &str = r#"a path like "/v1", without a slash at its end, or """#;
-/// The newest that is generally available.
-const AZURE_API_VERSION: &str = "2024-10-21";
-const API_VERSION: &str = "a version like 2024-10-21";
 const HEADER_NAME: &str = "the name of a header that is free to be set";
 const VARIABLE: &str = "the name of an environment variable";
 const VALUE: &str = "1 to 8192 bytes, no control characters, no space at the ends";

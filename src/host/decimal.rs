@@ -6,14 +6,14 @@ use super::SafeValue;
 #[derive(Clone, Copy, Debug)]
 pub struct Decimal {
     /// At their end, the first one at `start`.
-    digits: [u8; MAX_DIGITS],
+    digits: [u8; DIGITS],
     start: usize,
 }
 
 impl Decimal {
     pub fn new(number: impl TryInto<u64>) -> Self {
         let mut rest = number.try_into().unwrap_or(u64::MAX);
-        let mut written = Self { digits: [b'0'; MAX_DIGITS], start: MAX_DIGITS };
+        let mut written = Self { digits: [b'0'; DIGITS], start: DIGITS };
         for (index, digit) in written.digits.iter_mut().enumerate().rev() {
             *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
             rest /= 10;
@@ -35,7 +35,7 @@ impl Decimal {
 }
 
 /// Of the largest number.
-const MAX_DIGITS: usize = 20;
+const DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -129,8 +129,7 @@ impl<'a> Endpoint<'a> {
     /// (`/v1//chat/completions`) is that path, as it is to servers. Anything else under `/v1/` that
     /// is posted and not known to be without a model is [`Operation::Other`].
     pub fn of(method: &[u8], path: &'a [u8]) -> Self {
-        let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let path = without_query(path);
         match method {
             b"POST" => {
                 let in_path = || ModelPath::of(path).map(|path| path.operation());
@@ -144,6 +143,17 @@ impl<'a> Endpoint<'a> {
             _ => Self::Unmatched,
         }
     }
+}
+
+/// The path without its query, as [`Endpoint::of`] and lenient servers read it.
+pub fn read_path(path: &[u8]) -> Cow<'_, [u8]> {
+    let path = without_query(path);
+    plain(path).map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
+fn without_query(path: &[u8]) -> &[u8] {
+    let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    path.strip_suffix(b"/").unwrap_or(path)
 }
 
 /// The model id in a path: percent-decoded, `/` and all. `None` where no model can have that name.
@@ -213,7 +223,7 @@ fn is_under(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
-fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {

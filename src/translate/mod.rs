@@ -48,6 +48,7 @@ use std::borrow::Cow;
 use answer::Framing;
 pub use answer::{Answer, MAX_ANSWER, MAX_ERROR};
 pub use clock::Clock;
+pub use path::segment as path_segment;
 
 use crate::error::Error;
 use crate::protocol::Operation;
@@ -278,6 +279,10 @@ pub struct Call {
 impl Call {
     pub fn new(route: impl Into<Route>, context: Context) -> Self {
         Self { route: route.into(), context, asked: Asked::default() }
+    }
+
+    pub fn upstream_model(&self) -> &str {
+        &self.context.upstream_model
     }
 
     /// The request body came whole.

@@ -8,7 +8,7 @@ use crate::translate::fields::invalid;
 
 /// The model as one segment of a path, or why it cannot be one. Nothing that a server could read
 /// as another path, a query or another method passes.
-pub(super) fn segment(model: &str) -> Result<String, Error> {
+pub fn segment(model: &str) -> Result<String, Error> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@/".contains(&b);
     let parts = || model.split('/');
     let safe = model.len() <= MAX_MODEL_BYTES

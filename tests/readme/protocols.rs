@@ -1,11 +1,11 @@
 //! What clients can call, what each provider does with it, and what translations lose.
 
 use llm_gateway::attempt::way::Way;
-use llm_gateway::config::{Api, Provider};
+use llm_gateway::config::Api;
 use llm_gateway::protocol::{Dialect, Endpoint, Operation};
 use llm_gateway::translate::Pair;
 
-use crate::markdown::{columns, compare, plain, read, root, section, table, tables};
+use crate::markdown::{columns, compare, plain, read, root, table, tables};
 
 #[test]
 fn calls_are_read_as_the_protocol_that_the_readme_says() {
@@ -31,7 +31,7 @@ fn calls_are_read_as_the_protocol_that_the_readme_says() {
 #[test]
 fn providers_take_calls_as_the_readme_says() {
     let (head, rows) = tables("## Protocols", "client \\ `api`");
-    let apis: Vec<_> = supported().collect();
+    let apis = Api::NAMES.map(|(_, api)| api);
     let names = apis.iter().map(|api| format!("`{}`", api.name()));
     let first = [head[0].clone()].into_iter().chain(names).collect();
     let rows: Vec<_> = [head].into_iter().chain(rows).collect();
@@ -49,21 +49,11 @@ fn providers_take_calls_as_the_readme_says() {
 }
 
 #[test]
-fn what_is_not_supported_is_said() {
-    let text = section("## Protocols");
-    for (name, _) in Api::NAMES.iter().filter(|(_, api)| !is_supported(*api)) {
-        let line = text.lines().find(|line| line.contains("not supported yet"));
-        assert!(line.is_some_and(|line| line.contains(&format!("`{name}`"))), "{name}");
-    }
-    let any = Api::NAMES.iter().any(|(_, api)| !is_supported(*api));
-    assert_eq!(text.contains("not supported yet"), any);
-}
-
-#[test]
 fn translations_lose_what_their_documentation_says() {
     let rows = table("## Translation", "from, to");
     let reached = |pair: &Pair| {
-        let ways = supported().flat_map(|api| CALLS.map(|(operation, _)| Way::of(operation, api)));
+        let calls = |api| CALLS.map(|(operation, _)| Way::of(operation, api));
+        let ways = Api::NAMES.into_iter().flat_map(|(_, api)| calls(api));
         let by = |way| matches!(way, Way::Translated(route) if route.pairs().any(|by| by == *pair));
         ways.into_iter().any(by)
     };
@@ -92,17 +82,6 @@ fn paragraph(pair: &str, begin: &str) -> String {
     let text = text.join(" ");
     let found = text.split('\n').find_map(|paragraph| paragraph.trim().strip_prefix(begin));
     found.unwrap_or("nothing.").to_owned()
-}
-
-fn supported() -> impl Iterator<Item = Api> {
-    Api::NAMES.into_iter().map(|(_, api)| api).filter(|api| is_supported(*api))
-}
-
-fn is_supported(api: Api) -> bool {
-    let config = format!(r#"{{"provider": "a", "api": "{}"}}"#, api.name());
-    let read = Provider::from_bytes(config.as_bytes(), &|_| None);
-    let refused = |line: String| line.contains("not yet supported");
-    read.err().is_none_or(|why| !why.iter().any(|mistake| refused(mistake.to_string())))
 }
 
 const CALLS: [(Operation, &str); 12] = [

@@ -12,7 +12,7 @@ use crate::routing::{Allow, Capabilities, Pattern};
 
 /// Every part, also what nothing acts upon yet.
 fn read(config: &Json) -> Result<Gateway, Mistakes> {
-    read_all(config, |bytes| Gateway::read(bytes, &[]))
+    read_all(config, Gateway::from_bytes)
 }
 
 fn design() -> Json {
@@ -210,15 +210,4 @@ fn the_hash_tells_configurations_apart_and_not_spellings() {
     others.sort();
     others.dedup();
     assert_eq!(others.len(), count);
-}
-
-#[test]
-fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
-    let of = |config: &Json| lines(read_all(config, Gateway::from_bytes));
-    let parts = ["limits", "limiter", "cache"];
-    let expected = NOT_YET.iter().filter(|part| parts.contains(part));
-    let expected: Vec<_> = expected.map(|part| format!("{part}: is not yet supported")).collect();
-    assert_eq!(of(&design()), expected);
-    let config = changed(&minimal(), &json!({"cache": {"ttl": "0s"}}));
-    assert_eq!(of(&config)[..1], lines(read(&config)));
 }

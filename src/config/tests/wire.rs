@@ -198,9 +198,9 @@ proptest! {
             other => json!({"providers": other}),
         };
         let [json, structure, _] = spellings(&config);
-        let read = |bytes: &[u8]| format!("{:?}", Gateway::read(bytes, &[]).map(|read| read.hash));
+        let read = |bytes: &[u8]| format!("{:?}", Gateway::from_bytes(bytes).map(|read| read.hash));
         prop_assert_eq!(read(&json), read(&structure));
         let env = |_: &str| Some("value".to_owned());
-        prop_assert_eq!(Provider::read(&json, &env, &[]), Provider::read(&structure, &env, &[]));
+        prop_assert_eq!(Provider::from_bytes(&json, &env), Provider::from_bytes(&structure, &env));
     }
 }

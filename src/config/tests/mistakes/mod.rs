@@ -9,7 +9,7 @@ use super::*;
 /// The lines about a configuration. Envoy's YAML makes other values of some texts, so only the two
 /// spellings that keep them are compared.
 fn mistakes(config: &Json) -> Vec<String> {
-    let [json, structure, _] = spellings(config).map(|bytes| lines(Gateway::read(&bytes, &[])));
+    let [json, structure, _] = spellings(config).map(|bytes| lines(Gateway::from_bytes(&bytes)));
     assert_eq!(json, structure);
     json
 }
