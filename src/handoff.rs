@@ -17,6 +17,8 @@ pub const ORIGINAL: &str = "llm_original";
 pub const CREDENTIAL: &str = "llm_credential";
 /// The provider role put in a credential of its own.
 pub const PROVIDERS: &[u8] = b"provider";
+/// The attempts that their providers refused for the credential: see [`Refusal`].
+pub const REFUSED: &str = "llm_refused";
 /// The header that names the cluster for routes that read no filter state.
 pub const CLUSTER_HEADER: &str = "x-llm-cluster";
 
@@ -82,6 +84,39 @@ impl Left {
     }
 }
 
+/// An attempt that its provider refused for the credential, and that another could follow: who
+/// makes the last one needs no telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The attempts that were left, this one included.
+    pub left: usize,
+    /// The provider role had put in a credential of its own.
+    pub is_providers: bool,
+}
+
+impl Refusal {
+    /// Adds this one to those before.
+    pub fn note(self, host: &impl Properties) -> Result<(), Status> {
+        let mut all = host.property(&[REFUSED]).unwrap_or_default();
+        all.push(u8::try_from(self.left).unwrap_or(u8::MAX));
+        all.push(u8::from(self.is_providers));
+        host.set_filter_state(REFUSED, &all)
+    }
+
+    pub fn read(host: &impl Properties) -> Vec<Self> {
+        let all = host.property(&[REFUSED]).unwrap_or_default();
+        let (pairs, _) = all.as_chunks();
+        let refusal =
+            |[left, own]: &[u8; 2]| Self { left: usize::from(*left), is_providers: *own == 1 };
+        pairs.iter().map(refusal).collect()
+    }
+}
+
+/// Whether a provider refuses a credential, or the account behind it, with this status.
+pub fn refuses_credential(status: u16) -> bool {
+    matches!(status, 401..=403)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +144,17 @@ mod tests {
             assert_eq!(host.filter_state(CLUSTER).unwrap(), next.as_bytes());
         }
         assert_eq!(Left::read(&host).unwrap().steps().count(), 0);
+    }
+
+    #[test]
+    fn refusals_are_read_as_they_were_noted() {
+        let host = Fake::new();
+        assert_eq!(Refusal::read(&host), []);
+        let refusals =
+            [(8, true), (2, false)].map(|(left, is_providers)| Refusal { left, is_providers });
+        for refusal in refusals {
+            refusal.note(&host).unwrap();
+        }
+        assert_eq!(Refusal::read(&host), refusals);
     }
 }

@@ -74,8 +74,10 @@ pub struct Waiting {
     request_id: Box<str>,
     /// There for an answer that has to be translated.
     call: Option<Box<Call>>,
-    /// Another attempt can follow.
-    can_fail_over: bool,
+    /// The attempts that are left, this one included; 0 where there is no chain.
+    left: usize,
+    /// This role put in the credential.
+    is_ours: bool,
     /// What of the request the provider was not told.
     warnings: Vec<std::borrow::Cow<'static, str>>,
 }
@@ -115,9 +117,14 @@ impl Waiting {
         self.operation.dialect()
     }
 
+    /// Whether another attempt can follow.
+    fn can_fail_over(&self) -> bool {
+        self.left > 1
+    }
+
     /// What follows once the request is on its way.
     fn next(self) -> State {
-        if self.call.is_some() || self.can_fail_over {
+        if self.call.is_some() || self.can_fail_over() {
             State::Waiting(Box::new(self))
         } else {
             State::Done

@@ -34,7 +34,8 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         operation,
         request_id: headers.text("x-request-id").unwrap_or_default().into(),
         call: None,
-        can_fail_over: left.as_ref().is_some_and(|left| left.steps().count() > 1),
+        left: left.as_ref().map_or(0, |left| left.steps().count()),
+        is_ours: service.provider.credential.is_some(),
         warnings: Vec::new(),
     };
     let step = left.as_ref().and_then(|left| left.steps().next());
@@ -148,7 +149,7 @@ fn translate(
             write(Map::RequestHeaders, name, value, host)?;
         }
     }
-    if then.can_fail_over {
+    if then.can_fail_over() {
         original.save(host)?;
     }
     replace(&translated.body, host)?;

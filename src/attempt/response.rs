@@ -2,6 +2,7 @@
 
 use super::{State, Waiting, tell, write};
 use crate::error::{Error, Kind};
+use crate::handoff::{self, Refusal};
 use crate::host::{Buffer, Flow, Host, Map, Status};
 use crate::protocol::stream::{Phase, Relay};
 use crate::translate::Answer;
@@ -11,6 +12,8 @@ pub struct Answering {
     waiting: Waiting,
     /// `None`: it is in the client's protocol already.
     answer: Option<Box<Answer>>,
+    /// The provider's.
+    status: u16,
     held: Option<Held>,
     /// Bytes of the provider's body that were read while nothing was let go.
     seen: usize,
@@ -31,6 +34,9 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
     let kind = headers.get("content-type").unwrap_or_default();
     warn(&waiting, host);
     let answer = waiting.call.take().map(|call| Box::new(call.answer(status, kind)));
+    if end || answer.is_none() {
+        waiting.note(status, host);
+    }
     if end {
         return (State::Done, Flow::Continue);
     }
@@ -46,7 +52,7 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
     }
     let relay = || Relay::new(waiting.operation, true).map(Box::new);
     let held = match is_stream {
-        true if waiting.can_fail_over => {
+        true if waiting.can_fail_over() => {
             relay().map(|relay| Held::UntilContent { relay, out: Vec::new() })
         }
         true => None,
@@ -56,7 +62,7 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
         return (State::Done, Flow::Continue);
     }
     let flow = if held.is_some() { Flow::Pause } else { Flow::Continue };
-    (State::Answering(Box::new(Answering { waiting, answer, held, seen: 0 })), flow)
+    (State::Answering(Box::new(Answering { waiting, answer, status, held, seen: 0 })), flow)
 }
 
 /// The next bytes of the answer came, or its end.
@@ -125,7 +131,15 @@ impl Answering {
         let mut out = Vec::new();
         match answer.end(&mut out) {
             Ok(()) => tell(replace(&out, host), "answer body", host),
-            Err(error) => self.waiting.write_error(&error, host),
+            Err(error) => {
+                let status = match self.status {
+                    // No caller's quota is used up where a provider wants to be paid.
+                    PAYMENT_REQUIRED => PAYMENT_REQUIRED,
+                    _ => error.status(),
+                };
+                self.waiting.write_error(status, &error, host);
+                self.waiting.note(status, host);
+            }
         }
         (State::Done, Flow::Continue)
     }
@@ -135,12 +149,21 @@ impl Waiting {
     /// A stream failed before it said anything: it becomes an answer that Envoy retries.
     fn fail(&self, host: &impl Host) -> (State, Flow) {
         let message = "The provider failed before it answered.";
-        self.write_error(&Error::new(Kind::ServiceUnavailable, message), host);
+        let error = Error::new(Kind::ServiceUnavailable, message);
+        self.write_error(error.status(), &error, host);
         (State::Muted, Flow::Continue)
     }
 
-    fn write_error(&self, error: &Error, host: &impl Host) {
-        let status = error.status().to_string();
+    /// Tells the gateway role of a refused credential, if another attempt may hide it.
+    fn note(&self, status: u16, host: &impl Host) {
+        if self.can_fail_over() && handoff::refuses_credential(status) {
+            let refusal = Refusal { left: self.left, is_providers: self.is_ours };
+            tell(refusal.note(host), "refusal", host);
+        }
+    }
+
+    fn write_error(&self, status: u16, error: &Error, host: &impl Host) {
+        let status = status.to_string();
         let written = write(Map::ResponseHeaders, ":status", Some(status.as_bytes()), host)
             .and_then(|()| replace(&error.body(self.dialect(), &self.request_id), host));
         tell(written, "error", host);
@@ -163,3 +186,5 @@ fn warn(waiting: &Waiting, host: &impl Host) {
         format!("299 llm-gateway \"not sent to the provider: {}\"", waiting.warnings.join(", "));
     tell(write(Map::ResponseHeaders, "warning", Some(text.as_bytes()), host), "warning", host);
 }
+
+const PAYMENT_REQUIRED: u16 = 402;

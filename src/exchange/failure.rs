@@ -33,7 +33,14 @@ pub(super) fn headers(
         };
     }
     if let Some(hidden) = hidden(status, retry, || is_not_the_callers(service, host)) {
-        return replace(routed, hidden.status(), &hidden, id, host);
+        let (mut state, flow) = replace(routed, hidden.status(), &hidden, id, host);
+        if handoff::refuses_credential(status)
+            && let State::Answered(ended) = &mut state
+            && let Some(problem) = &mut ended.error
+        {
+            problem.code = REFUSED;
+        }
+        return (state, flow);
     }
     if end {
         let error = Error::new(kind(status), NO_DETAILS).retry(retry);
@@ -178,7 +185,7 @@ fn of_envoy(details: &[u8], status: u16, retry: Retry) -> Option<Error> {
 /// the kind and nothing else.
 fn hidden(status: u16, retry: Retry, is_not_the_callers: impl FnOnce() -> bool) -> Option<Error> {
     let (kind, message) = match status {
-        401..=403 if is_not_the_callers() => {
+        _ if handoff::refuses_credential(status) && is_not_the_callers() => {
             (Kind::Provider, "The provider refused the gateway's own credentials.")
         }
         408 | 504 => (Kind::Timeout, "The provider did not answer in time."),
@@ -230,6 +237,9 @@ fn retry(headers: &Pairs) -> Retry {
     let seconds = || number("retry-after").map(|seconds| seconds.saturating_mul(1000));
     millis.or_else(seconds).map_or(Retry::Unspecified, Retry::AfterMillis)
 }
+
+/// The code for logs where a provider refused the gateway's credentials.
+pub(super) const REFUSED: &str = "credential_refused";
 
 /// What the response code details of this module's own answers begin with.
 const OWN_DETAILS: &[u8] = b"llm_";

@@ -27,6 +27,7 @@ mod failure;
 mod fleet;
 mod keeping;
 mod limits;
+mod refused;
 mod request;
 mod response;
 mod send;
@@ -156,6 +157,8 @@ pub struct Ended {
 struct Served {
     /// The attempts that were made, at least one.
     tried: Box<[Hop]>,
+    /// Those that were not.
+    left: usize,
     reservation: Option<Reservation>,
 }
 
@@ -278,12 +281,13 @@ impl Routed {
     /// The attempts that were made: all but those that are left.
     fn served(self, host: &impl Host) -> (Call, Box<str>, Served) {
         let mut tried = self.hops.into_vec();
+        let mut left = 0;
         // Only a chain has to be asked.
         if tried.len() > 1 {
-            let left = handoff::Left::read(host).map_or(0, |left| left.steps().count());
+            left = handoff::Left::read(host).map_or(0, |left| left.steps().count());
             tried.truncate(tried.len().saturating_sub(left).max(1));
         }
-        let served = Served { tried: tried.into(), reservation: self.reservation };
+        let served = Served { tried: tried.into(), left, reservation: self.reservation };
         (self.call, self.asked, served)
     }
 }

@@ -3,6 +3,7 @@
 use super::response::{Ending, Relaying};
 use super::{
     Call, Ended, Joining, Problem, Routed, Served, Service, State, failure, keeping, limits,
+    refused,
 };
 use crate::config::LogRequests;
 use crate::error::Kind;
@@ -140,6 +141,7 @@ fn count(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
             metrics.failover(host, &from.target, &to.target);
         }
     }
+    refused::count(ended, service, host);
     if ended.error.as_ref().is_some_and(|problem| problem.code == STREAM_CUT) {
         metrics.stream_cut(host, target);
     }

@@ -54,7 +54,7 @@ pub enum Phase {
 /// Every series of one configuration.
 ///
 /// With T targets, P providers, C consumers, R rules and S reasons to skip the cache, these are
-/// defined with the registry: 8 T + 4 P + C + R + S + 24. The others are defined when they are first
+/// defined with the registry: 8 T + 5 P + C + R + S + 24. The others are defined when they are first
 /// counted: at most 8 x 34 x (T + 1) of `llm_requests_total`, and P x P failovers. What a request
 /// asks for adds none. A call that the host refuses is not counted and is no error: a request does
 /// not fail over a metric.
@@ -91,6 +91,7 @@ struct PerTarget {
 #[derive(Debug)]
 struct PerProvider {
     usage: [MetricId; Quality::ALL.len()],
+    auth_failures: MetricId,
     streams_cut: MetricId,
 }
 
@@ -106,6 +107,7 @@ impl Registry {
                     Quality::ALL.map(Quality::label),
                     |quality| vec![name, quality],
                 )?,
+                auth_failures: define(host, &table::AUTH_FAILURES, &[name])?,
                 streams_cut: define(host, &table::STREAMS_CUT, &[name])?,
             })
         };
@@ -234,6 +236,10 @@ impl Registry {
                 self.failovers.get(row, column, || define(host, &table::FAILOVERS, &values).ok());
             add(host, id, 1);
         }
+    }
+
+    pub fn auth_failure(&self, host: &impl Metrics, target: &Target) {
+        add(host, self.provider(target).map(|of| of.auth_failures), 1);
     }
 
     pub fn stream_cut(&self, host: &impl Metrics, target: &Target) {

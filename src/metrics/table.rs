@@ -137,6 +137,11 @@ pub const FAILOVERS: Metric = Metric::counter(
     &["from", "to"],
     "Attempts at the next provider after one had failed",
 );
+pub const AUTH_FAILURES: Metric = Metric::counter(
+    "llm_provider_auth_failures_total",
+    &["provider"],
+    "Attempts that a provider refused for the gateway's own credentials or account (401 to 403)",
+);
 pub const STREAMS_CUT: Metric = Metric::counter(
     "llm_streams_cut_total",
     &["provider"],
@@ -172,7 +177,7 @@ pub const CONFIG_INFO: Metric = Metric::gauge(
 );
 
 /// Every metric, in the order of the README.
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: [Metric; 20] = [
     REQUESTS,
     ERRORS,
     TOKENS,
@@ -186,6 +191,7 @@ pub const METRICS: [Metric; 19] = [
     RATE_LIMITED,
     EVICTIONS,
     FAILOVERS,
+    AUTH_FAILURES,
     STREAMS_CUT,
     DURATION,
     TTFT,
