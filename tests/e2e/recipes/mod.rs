@@ -4,6 +4,7 @@ mod ecds;
 mod grpc;
 mod istio;
 mod local;
+mod one_provider;
 mod otel;
 mod providers;
 mod ratelimit;

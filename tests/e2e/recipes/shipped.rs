@@ -149,7 +149,7 @@ fn is_key(name: &str) -> bool {
 /// The built filter, and keys that are none.
 fn with_dummies(text: &str) -> String {
     let dir = fresh_dir();
-    for name in ["openai", "anthropic"] {
+    for name in ["openai", "anthropic", "gemini", "azure", "cohere"] {
         replace_file(&dir.join(format!("{name}.yaml")), &super::key_file(name, "none"));
     }
     let module = wasm::module().unwrap().display().to_string();

@@ -11,15 +11,20 @@ use crate::tools::{NODE_SDKS, PYTHON_SDKS};
 
 /// Python with `openai`, `anthropic` and `ollama`; installed on first use.
 pub fn python() -> Result<Command> {
-    let packages = install(&name("python", PYTHON_SDKS), |dir| {
-        eprintln!("installing {}", PYTHON_SDKS.join(" "));
+    python_with(PYTHON_SDKS)
+}
+
+/// Python with these packages and no others; installed on first use.
+pub fn python_with(packages: &[&str]) -> Result<Command> {
+    let packages = install(&name("python", packages), |dir| {
+        eprintln!("installing {}", packages.join(" "));
         let mut pip = python::pip()?;
         pip.args(["install", "--quiet", "--disable-pip-version-check", "--target"]).arg(dir);
-        pip.arg("--only-binary=:all:").args(PYTHON_SDKS);
+        pip.arg("--only-binary=:all:").args(packages);
         shell::run(&mut pip).context("the Python clients cannot be installed")
     })?;
     let mut python = python::python()?;
-    // Only these packages: neither the user's own nor their bytecode.
+    // Neither the user's own packages nor their bytecode.
     python.env("PYTHONPATH", packages).env("PYTHONNOUSERSITE", "1").arg("-B");
     without_proxies(&mut python);
     Ok(python)

@@ -50,3 +50,6 @@ pub const OLLAMA_MODEL: &str = "llama3.2:1b";
 pub const PYTHON_SDKS: &[&str] =
     &["openai==2.54.0", "anthropic==2.12.0", "ollama==0.6.3", "h2==4.3.0"];
 pub const NODE_SDKS: &[&str] = &["openai@6.49.0", "@anthropic-ai/sdk@1.12.0"];
+
+/// AWS's own signer of requests, against which those of Envoy's are checked.
+pub const PYTHON_SIGNER: &[&str] = &["botocore==1.44.8"];
