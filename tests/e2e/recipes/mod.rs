@@ -3,6 +3,7 @@
 mod ecds;
 mod grpc;
 mod istio;
+mod jwt;
 mod local;
 mod one_provider;
 mod otel;
