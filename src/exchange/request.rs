@@ -11,6 +11,7 @@ use crate::identity::{CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS, RequestId, clie
 use crate::limit::Standings;
 use crate::protocol::probe::Source;
 use crate::protocol::{Endpoint, Operation, multipart, query};
+use crate::routing::Allow;
 
 /// The headers came.
 pub(super) fn headers(
@@ -27,9 +28,15 @@ pub(super) fn headers(
     let [method, path, id, encoding, length] =
         headers.first([":method", ":path", "x-request-id", "content-encoding", "content-length"]);
     let endpoint = Endpoint::of(method.unwrap_or_default(), path.unwrap_or_default());
+    // An Ollama knows better than a configuration of wildcards.
+    let wild = || service.config.routing.models(&Allow::Everything).next().is_none();
+    let endpoint = match endpoint {
+        Endpoint::Tags if wild() => Endpoint::Unmatched,
+        endpoint => endpoint,
+    };
     let operation = match endpoint {
         Endpoint::Call(operation) => operation,
-        Endpoint::Models | Endpoint::Model(_) => Operation::Models,
+        Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags => Operation::Models,
         Endpoint::Unmatched if service.config.unmatched == Unmatched::Pass => {
             return (State::Passing, Flow::Continue);
         }
@@ -119,7 +126,7 @@ fn identify(
     }
     match endpoint {
         Endpoint::Call(_) => {}
-        Endpoint::Models | Endpoint::Model(_) => return Ok(Next::Models),
+        Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags => return Ok(Next::Models),
         Endpoint::Unmatched => return Err(unknown_url(headers)),
     }
     if call.operation == Operation::GeminiStream && !asks_for_events(path) {
@@ -202,6 +209,9 @@ fn dialect(operation: Operation, headers: &Pairs) -> Dialect {
         path.starts_with(b"/v1beta/") || headers.get("x-goog-api-key").is_some()
     };
     match operation {
+        Operation::Models if headers.get(":path").unwrap_or_default().starts_with(b"/api/") => {
+            Dialect::Ollama
+        }
         Operation::Other | Operation::Models if anthropic() => Dialect::Anthropic,
         Operation::Other | Operation::Models if gemini() => Dialect::Gemini,
         operation => operation.dialect(),

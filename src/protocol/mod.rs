@@ -118,6 +118,8 @@ pub enum Endpoint<'a> {
     Call(Operation),
     /// `GET /v1/models`, `GET /v1beta/models`
     Models,
+    /// Ollama's `GET /api/tags`
+    Tags,
     /// `GET /v1/models/{id}`, `GET /v1beta/models/{id}`, the id as it stands in the path: see [`decode_id`].
     Model(&'a str),
     /// No LLM call.
@@ -210,6 +212,9 @@ fn plain(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn get(path: &[u8]) -> Endpoint<'_> {
+    if path == b"/api/tags" {
+        return Endpoint::Tags;
+    }
     match path.strip_prefix(b"/v1/models").or_else(|| path.strip_prefix(b"/v1beta/models")) {
         Some(b"") => Endpoint::Models,
         Some([b'/', id @ ..]) => {
@@ -266,7 +271,7 @@ mod tests {
 
     #[test]
     fn calls_are_told_by_method_and_path() {
-        use Endpoint::{Call, Model, Models, Unmatched};
+        use Endpoint::{Call, Model, Models, Tags, Unmatched};
         let cases = [
             ("POST", "/v1/chat/completions", Call(Operation::Chat)),
             ("POST", "/v1/chat/completions?x=/v1/files", Call(Operation::Chat)),
@@ -302,6 +307,8 @@ mod tests {
             ("POST", "/v1beta/models/m:1", Unmatched),
             ("POST", "/v1beta/cachedContents", Unmatched),
             ("POST", "/v1beta/models/../files:generateContent", Unmatched),
+            ("GET", "/api/tags", Tags),
+            ("POST", "/api/tags", Unmatched),
             ("GET", "/v1beta/models?pageSize=5", Models),
             ("GET", "/v1beta/models/gemini-2.5-flash", Model("gemini-2.5-flash")),
             ("POST", "/v1/audio/transcriptions", Call(Operation::Other)),

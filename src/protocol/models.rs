@@ -1,4 +1,4 @@
-//! The model list, in the shapes of OpenAI, Anthropic and Gemini.
+//! The model list, in the shapes of OpenAI, Anthropic, Gemini and Ollama.
 
 use std::borrow::Cow;
 
@@ -38,7 +38,15 @@ impl ModelInfo<'_> {
                 "displayName": self.id,
                 "supportedGenerationMethods": METHODS,
             }),
-            Dialect::OpenAi | Dialect::Ollama => json!({
+            Dialect::Ollama => json!({
+                "name": self.id,
+                "model": self.id,
+                "modified_at": "1970-01-01T00:00:00Z",
+                "size": 0,
+                "digest": "",
+                "details": {},
+            }),
+            Dialect::OpenAi => json!({
                 "id": self.id,
                 "object": "model",
                 "created": 0,
@@ -59,8 +67,8 @@ pub fn render<'a>(dialect: Dialect, models: impl IntoIterator<Item = ModelInfo<'
             "has_more": false,
             "data": data,
         }),
-        Dialect::Gemini => json!({ "models": data }),
-        Dialect::OpenAi | Dialect::Ollama => json!({ "object": "list", "data": data }),
+        Dialect::Gemini | Dialect::Ollama => json!({ "models": data }),
+        Dialect::OpenAi => json!({ "object": "list", "data": data }),
     };
     list.to_string().into_bytes()
 }
@@ -91,6 +99,13 @@ mod tests {
         let one = model("a").render(Dialect::OpenAi);
         assert_eq!(read(&one), openai("a"));
         assert_eq!(serde_json::from_slice::<ModelInfo<'_>>(&one).unwrap(), model("a"));
+    }
+
+    #[test]
+    fn ollama_clients_get_tags() {
+        let list = read(&render(Dialect::Ollama, [model("a:1b")]));
+        let tag = &list["models"][0];
+        assert_eq!((tag["name"].as_str(), tag["model"].as_str()), (Some("a:1b"), Some("a:1b")));
     }
 
     #[test]

@@ -170,7 +170,11 @@ impl Drop for Trial<'_> {
 
 impl<'a> Trial<'a> {
     fn new(row: &'a Row) -> Self {
-        let own = if row.path == "/v1/messages" { "anthropic" } else { "openai" };
+        let own = match row.path {
+            "/v1/messages" => "anthropic",
+            path if path.starts_with("/api/") => "ollama",
+            _ => "openai",
+        };
         let cluster = |name: &str| {
             (name.to_owned(), json!({"provider": name, "api": row.api.unwrap_or(own)}))
         };

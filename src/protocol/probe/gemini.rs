@@ -69,6 +69,8 @@ impl<'m> Reader<'m> {
 
     fn member(&mut self, scanner: &mut Scanner<'_>, key: &str) -> Result<(), Error> {
         match key {
+            // Of other calls only the model is read.
+            key if self.operation == Operation::Other && !NAMES.contains(&key) => skip(scanner),
             "contents" => {
                 self.once("contents")?;
                 self.contents(scanner)
@@ -267,6 +269,9 @@ impl<'m> Reader<'m> {
         Ok(())
     }
 }
+
+/// Members that name the model.
+const NAMES: [&str; 3] = ["model", "generateContentRequest", "generate_content_request"];
 
 fn skip(scanner: &mut Scanner<'_>) -> Result<(), Error> {
     Ok(scanner.skip().map(drop)?)
