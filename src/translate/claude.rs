@@ -1,12 +1,14 @@
 //! What Claude models differ in that no field of a request tells: how they are asked to think, and
 //! whether they take sampling parameters. Known from the version in the name.
 
+use std::borrow::Cow;
+
 use super::chat;
 use super::fields::{Warnings, invalid};
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Adaptive, Budget, Plain, ThinkingConfig};
 use crate::protocol::openai::ChatCompletionRequest;
-use crate::protocol::wire::{self, Number};
+use crate::protocol::wire::{self, Number, Raw};
 
 /// What a model's name says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +21,12 @@ pub(super) struct Claude {
     pub(super) schemas: bool,
     /// Knows the effort `xhigh`.
     pub(super) xhigh: bool,
+    /// May be given a budget of tokens to think with.
+    budgets: bool,
     /// Thinks whatever it is told.
     pub(super) always_thinks: bool,
+    /// May be forced to call a tool.
+    pub(super) forces: bool,
 }
 
 impl Claude {
@@ -33,70 +39,133 @@ impl Claude {
                 samples: true,
                 schemas: false,
                 xhigh: false,
+                budgets: true,
                 always_thinks: false,
+                forces: true,
             };
         };
         let version = version(name);
+        let steady = name.contains("fable") || name.contains("mythos");
         Self {
             adaptive: version >= (4, 6),
             samples: version < (4, 7),
             schemas: version >= (4, 1),
             xhigh: version >= (4, 7),
-            always_thinks: name.contains("fable") || name.contains("mythos"),
+            budgets: version < (4, 7) && !steady,
+            always_thinks: version >= (5, 5) || steady,
+            forces: version < (5, 5) && !(steady && version >= (5, 1)),
         }
     }
 
-    /// Reads `thinking` and `reasoning_effort`. `hindered`: the request forces a call, or has calls
-    /// without the thinking that led to them, which a model that thinks by budget does not take.
+    /// Reads `thinking` and `reasoning_effort`.
     pub(super) fn think<'a>(
         self,
         request: &mut ChatCompletionRequest<'a>,
-        hindered: bool,
+        hindrance: Hindrance,
         warnings: &mut Warnings,
     ) -> Result<Thought<'a>, Error> {
-        let mut thought = Thought::default();
-        if let Some(thinking) = request.thinking.take() {
-            let read = wire::read::<ThinkingConfig<'_>>(thinking.as_str().as_bytes());
-            read.map_err(|_| invalid("thinking", "it must be an object that says its type"))?;
-            // It is passed on as it is written.
-            thought.thinking = Some(ThinkingConfig::Other(thinking));
-            return Ok(thought);
-        }
-        let Some(effort) = request.reasoning_effort.take() else { return Ok(thought) };
-        let effort = match &*effort {
-            "none" => None,
-            "minimal" | "low" => Some("low"),
-            "medium" => Some("medium"),
-            "high" => Some("high"),
-            "xhigh" if self.xhigh => Some("xhigh"),
-            "xhigh" => Some("high"),
-            "max" => Some("max"),
-            _ => return Err(invalid("reasoning_effort", chat::EFFORTS)),
+        let asked = request.reasoning_effort.take();
+        let effort = asked.map(|effort| self.effort(&effort)).transpose()?;
+        let Some(raw) = request.thinking.take() else {
+            let Some(effort) = effort else { return Ok(Thought::default()) };
+            return Ok(self.by_effort(effort, request, hindrance, warnings));
         };
-        if self.adaptive {
-            if effort.is_none() && !self.always_thinks {
-                thought.thinking = Some(ThinkingConfig::Disabled(Plain::default()));
-            } else {
-                let display = self.xhigh.then_some("summarized".into());
-                let adaptive = Adaptive { display, ..Default::default() };
-                thought.thinking = Some(ThinkingConfig::Adaptive(adaptive));
-                thought.effort = effort.or(Some("low"));
+        let limit = chat::limit(request);
+        let read = wire::read::<ThinkingConfig<'_>>(raw.as_str().as_bytes());
+        let read = read.map_err(|_| invalid("thinking", "it must be an object that says its type"));
+        let mut thought = match read? {
+            ThinkingConfig::Disabled(_) if !self.always_thinks => Thought::of(raw, false),
+            ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_) if hindrance.forced => {
+                warnings.add("thinking");
+                Thought::default()
             }
-            return Ok(thought);
-        }
-        let Some(wanted) = effort.map(budget) else { return Ok(thought) };
-        let room = chat::limit(request).map_or(wanted, |limit| limit.saturating_sub(1));
-        let budget_tokens = wanted.min(room);
-        if hindered || budget_tokens < MIN_BUDGET {
-            warnings.add("reasoning_effort");
-        } else {
-            let budget = Budget { budget_tokens, ..Default::default() };
-            thought.thinking = Some(ThinkingConfig::Enabled(budget));
-            if chat::limit(request).is_none() {
-                thought.more_tokens = budget_tokens;
+            ThinkingConfig::Enabled(asked) if !self.budgets => {
+                self.adaptively(asked.display.map(|it| it.into_owned().into()))
             }
-        }
+            ThinkingConfig::Adaptive(_) if !self.adaptive => {
+                let wanted = budget(effort.flatten().unwrap_or("high"));
+                self.by_budget(wanted, "thinking", limit, hindrance, warnings)
+            }
+            ThinkingConfig::Enabled(asked) => {
+                let more_tokens = if limit.is_none() { asked.budget_tokens } else { 0 };
+                Thought { more_tokens, ..Thought::of(raw, true) }
+            }
+            ThinkingConfig::Adaptive(_) | ThinkingConfig::Other(_) => Thought::of(raw, true),
+            ThinkingConfig::Disabled(_) => {
+                warnings.add("thinking");
+                Thought::default()
+            }
+        };
+        thought.effort = effort.flatten().filter(|_| self.adaptive);
         Ok(thought)
+    }
+
+    /// `None`: not at all.
+    fn effort(self, asked: &str) -> Result<Option<&'static str>, Error> {
+        Ok(Some(match asked {
+            "none" => return Ok(None),
+            "minimal" | "low" => "low",
+            "medium" => "medium",
+            "high" => "high",
+            "xhigh" if self.xhigh => "xhigh",
+            "xhigh" => "high",
+            "max" => "max",
+            _ => return Err(invalid("reasoning_effort", chat::EFFORTS)),
+        }))
+    }
+
+    fn by_effort<'a>(
+        self,
+        effort: Option<&'static str>,
+        request: &ChatCompletionRequest<'_>,
+        hindrance: Hindrance,
+        warnings: &mut Warnings,
+    ) -> Thought<'a> {
+        if !self.adaptive {
+            let Some(wanted) = effort.map(budget) else { return Thought::default() };
+            let limit = chat::limit(request);
+            return self.by_budget(wanted, "reasoning_effort", limit, hindrance, warnings);
+        }
+        let effort = effort.or(self.always_thinks.then_some("low"));
+        match effort {
+            None => {
+                let off = ThinkingConfig::Disabled(Plain::default());
+                Thought { thinking: Some(off), ..Thought::default() }
+            }
+            // The effort is about more than thinking.
+            Some(_) if hindrance.forced => Thought { effort, ..Thought::default() },
+            Some(_) => Thought { effort, ..self.adaptively(None) },
+        }
+    }
+
+    fn adaptively<'a>(self, display: Option<Cow<'a, str>>) -> Thought<'a> {
+        let display = display.or(self.xhigh.then_some("summarized".into()));
+        let adaptive = Adaptive { display, ..Default::default() };
+        let thinking = Some(ThinkingConfig::Adaptive(adaptive));
+        Thought { thinking, thinks: true, ..Thought::default() }
+    }
+
+    fn by_budget<'a>(
+        self,
+        wanted: u64,
+        field: &'static str,
+        limit: Option<u64>,
+        hindrance: Hindrance,
+        warnings: &mut Warnings,
+    ) -> Thought<'a> {
+        let room = limit.map_or(wanted, |limit| limit.saturating_sub(1));
+        let budget_tokens = wanted.min(room);
+        if hindrance.forced || hindrance.unsigned || budget_tokens < MIN_BUDGET {
+            warnings.add(field);
+            return Thought::default();
+        }
+        let budget = Budget { budget_tokens, ..Default::default() };
+        Thought {
+            thinking: Some(ThinkingConfig::Enabled(budget)),
+            thinks: true,
+            more_tokens: if limit.is_none() { budget_tokens } else { 0 },
+            ..Thought::default()
+        }
     }
 
     /// Reads the sampling parameters. OpenAI's default of 1 is as good as none.
@@ -130,18 +199,30 @@ impl Claude {
     }
 }
 
+/// What keeps a model from thinking.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hindrance {
+    /// The request forces a call.
+    pub(super) forced: bool,
+    /// It has calls without the thinking that led to them, which a model that thinks by budget does
+    /// not take.
+    pub(super) unsigned: bool,
+}
+
 /// How a model is to think.
 #[derive(Debug, Default)]
 pub(super) struct Thought<'a> {
     pub(super) thinking: Option<ThinkingConfig<'a>>,
+    pub(super) thinks: bool,
     pub(super) effort: Option<&'static str>,
     /// To be added to the default limit of output tokens.
     pub(super) more_tokens: u64,
 }
 
-impl Thought<'_> {
-    pub(super) fn thinks(&self) -> bool {
-        matches!(self.thinking, Some(ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_)))
+impl<'a> Thought<'a> {
+    /// As it is written.
+    fn of(raw: Raw<'a>, thinks: bool) -> Self {
+        Self { thinking: Some(ThinkingConfig::Other(raw)), thinks, ..Self::default() }
     }
 }
 

@@ -48,6 +48,38 @@ pub(super) fn image_type(data: &str) -> Option<&'static str> {
     known.iter().find(|(begin, _)| data.starts_with(begin)).map(|(_, kind)| *kind)
 }
 
+/// What the base64 of a data URL says, if that is text.
+pub(super) fn text(data: &str) -> Option<String> {
+    let data = data.trim_end_matches('=').as_bytes();
+    let mut bytes = Vec::with_capacity(data.len());
+    for group in data.chunks(4) {
+        let mut bits = 0u32;
+        for byte in group {
+            bits = (bits << 6) | sextet(*byte)?;
+        }
+        let missing = 4usize.saturating_sub(group.len());
+        for _ in 0..missing {
+            bits <<= 6;
+        }
+        let whole = bits.to_be_bytes();
+        // A lone letter is no byte.
+        let known = group.len().checked_sub(1).filter(|known| *known > 0)?;
+        bytes.extend(whole.iter().skip(1).take(known));
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn sextet(byte: u8) -> Option<u32> {
+    Some(u32::from(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
+}
+
 /// Without regard to case, as schemes are.
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
@@ -76,6 +108,24 @@ mod tests {
         ];
         for (url, expected) in cases {
             assert_eq!(Media::of(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn text_is_read_from_base64() {
+        for (data, expected) in [
+            ("", Some("")),
+            ("Zg==", Some("f")),
+            ("Zm8=", Some("fo")),
+            ("Zm9v", Some("foo")),
+            ("Zm9vYg", Some("foob")),
+            ("R3LDvMOfZSs/", Some("Grüße+?")),
+            ("Z", None),
+            ("Zm9vY", None),
+            ("Zm 9v", None),
+            ("//4=", None),
+        ] {
+            assert_eq!(text(data).as_deref(), expected, "{data}");
         }
     }
 }

@@ -42,6 +42,7 @@ mod path;
 mod responses_to_openai;
 mod schema;
 mod vectors;
+mod words;
 
 use std::borrow::Cow;
 
@@ -245,7 +246,12 @@ impl Route {
     pub fn request(self, body: &[u8], context: &Context) -> Result<Translated, Error> {
         let Some(provider) = self.provider else { return self.client.request(body, context) };
         let first = self.client.request(body, &Context { between: true, ..context.clone() })?;
-        let mut second = provider.request(&first.body, context)?;
+        let client = self.client.operation();
+        let second = provider.request(&first.body, context);
+        let mut second = second.map_err(|error| words::told(client, error))?;
+        for field in &mut second.warnings {
+            *field = words::of_client(client, field).into_owned().into();
+        }
         second.warnings.extend(first.warnings);
         second.warnings.truncate(fields::MAX_WARNINGS);
         second.asked = Asked { provider: Some(Box::new(second.asked)), ..first.asked };

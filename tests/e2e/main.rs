@@ -11,6 +11,7 @@ mod page;
 mod prometheus;
 mod recipes;
 mod reload;
+mod schemas;
 mod sdk;
 mod smoke;
 mod streams;

@@ -141,7 +141,7 @@ fn format(config: Option<OutputConfig<'_>>) -> Option<ResponseFormat<'_>> {
 fn effort<'a>(request: &MessagesRequest<'a>, between: bool) -> Option<Cow<'a, str>> {
     let asked = request.output_config.as_ref().and_then(|config| config.effort.clone());
     match (asked, request.thinking.as_ref().filter(|_| !between)) {
-        (Some(effort), _) if effort == "max" => Some("xhigh".into()),
+        (Some(effort), _) if effort == "max" && !between => Some("xhigh".into()),
         (Some(effort), _) => Some(effort),
         (None, Some(ThinkingConfig::Enabled(budget))) => match budget.budget_tokens {
             ..2_048 => Some("low".into()),

@@ -70,6 +70,14 @@ pub(in crate::translate) fn tools<'a>(
     Ok(tools)
 }
 
+/// Under which name the choice of tools stands.
+pub(in crate::translate) fn choice_field(request: &ChatCompletionRequest<'_>) -> &'static str {
+    match (&request.tool_choice, &request.function_call) {
+        (None, Some(_)) => "function_call",
+        _ => "tool_choice",
+    }
+}
+
 /// The choice of tools. Tools that are not allowed are taken out of `tools`.
 pub(in crate::translate) fn choice<'a>(
     request: &mut ChatCompletionRequest<'a>,

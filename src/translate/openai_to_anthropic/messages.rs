@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::chat::arguments;
 use super::super::fields::{invalid, missing, unsupported};
-use super::super::media::Media;
+use super::super::media::{self, Media};
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Message, Role, SystemBlock};
 use crate::protocol::anthropic::{
@@ -82,6 +82,13 @@ impl<'a> Conversation<'a> {
             }
             let content = TextOr::Other(blocks);
             self.messages.insert(0, Message { role: Role::User, content, ..Default::default() });
+        }
+        if let Some(Message { role: Role::Assistant, content: TextOr::Other(blocks), .. }) =
+            self.messages.last_mut()
+            && let Some(Block::Text(last)) = blocks.last_mut()
+        {
+            // Nor an answer to go on with that ends with white space.
+            last.text = last.text.trim_end().to_owned().into();
         }
         let system: Vec<_> = self.system.into_iter().map(SystemBlock::Text).collect();
         ((!system.is_empty()).then_some(TextOr::Other(system)), self.messages)
@@ -173,7 +180,7 @@ fn block<'a>(part: Part<'a>, at: impl Fn() -> String) -> Result<Option<Block<'a>
         }),
         Part::Refusal(part) => text(part.refusal),
         Part::Image(part) => {
-            let source = source(part.image_url.url, || format!("{}.image_url.url", at()))?;
+            let source = image(part.image_url.url, || format!("{}.image_url.url", at()))?;
             Some(Block::Image(ImageBlock {
                 source,
                 cache_control: part.cache_control,
@@ -186,7 +193,7 @@ fn block<'a>(part: Part<'a>, at: impl Fn() -> String) -> Result<Option<Block<'a>
                 return Err(unsupported(format!("{}.file.file_id", at())));
             };
             Some(Block::Document(DocumentBlock {
-                source: source(data, field)?,
+                source: document(data, field)?,
                 title: part.file.filename,
                 cache_control: part.cache_control,
                 ..Default::default()
@@ -196,21 +203,53 @@ fn block<'a>(part: Part<'a>, at: impl Fn() -> String) -> Result<Option<Block<'a>
     })
 }
 
-fn source<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source<'a>, Error> {
+fn image<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source<'a>, Error> {
     match Media::of(&url) {
-        Some(Media::Link(_)) => Ok(Source::Url(UrlSource { url, ..Default::default() })),
-        Some(Media::Data { media_type, data }) => Ok(Source::Base64(DataSource {
-            media_type: media_type.to_owned().into(),
-            data: data.to_owned().into(),
-            ..Default::default()
-        })),
-        None => Err(invalid(field(), "it must be an http(s) URL, or a data URL in base64")),
+        Some(Media::Link(_)) => Ok(link(url)),
+        Some(Media::Data { media_type, data }) => match media_type {
+            "image/jpg" => Ok(base64("image/jpeg", data)),
+            "image/jpeg" | "image/png" | "image/gif" | "image/webp" => Ok(base64(media_type, data)),
+            _ => Err(invalid(field(), "this provider takes JPEG, PNG, GIF and WebP images")),
+        },
+        None => Err(invalid(field(), URL)),
     }
 }
 
-/// Anthropic takes no empty text.
+fn document<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source<'a>, Error> {
+    match Media::of(&url) {
+        Some(Media::Link(_)) => Ok(link(url)),
+        Some(Media::Data { media_type: "application/pdf", data }) => {
+            Ok(base64("application/pdf", data))
+        }
+        Some(Media::Data { media_type, data }) => {
+            let text = media_type.starts_with("text/").then(|| media::text(data)).flatten();
+            let rule = "this provider takes PDF and text files";
+            let text = text.ok_or_else(|| invalid(field(), rule))?;
+            Ok(Source::Text(DataSource {
+                media_type: "text/plain".into(),
+                data: text.into(),
+                ..Default::default()
+            }))
+        }
+        None => Err(invalid(field(), URL)),
+    }
+}
+
+fn link(url: Cow<'_, str>) -> Source<'_> {
+    Source::Url(UrlSource { url, ..Default::default() })
+}
+
+fn base64<'a>(media_type: &str, data: &str) -> Source<'a> {
+    Source::Base64(DataSource {
+        media_type: media_type.to_owned().into(),
+        data: data.to_owned().into(),
+        ..Default::default()
+    })
+}
+
+/// Anthropic takes no text of white space only.
 fn text(text: Cow<'_, str>) -> Option<Block<'_>> {
-    (!text.is_empty()).then(|| Block::Text(TextBlock { text, ..Default::default() }))
+    (!text.trim().is_empty()).then(|| Block::Text(TextBlock { text, ..Default::default() }))
 }
 
 fn texts<'a>(
@@ -247,6 +286,8 @@ fn tool_id(id: Cow<'_, str>) -> Cow<'_, str> {
     }
     id.chars().map(|c| if plain(c) { c } else { '_' }).collect::<String>().into()
 }
+
+const URL: &str = "it must be an http(s) URL, or a data URL in base64";
 
 /// The id of a call in the message of this index.
 fn function_id<'a>(index: usize) -> Cow<'a, str> {

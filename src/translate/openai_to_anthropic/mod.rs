@@ -5,7 +5,8 @@
 //! | `system`, `developer` messages | `system`, in their order, wherever they stand |
 //! | only system messages; a conversation that an answer begins | a user's message of them; one of a dot before it |
 //! | messages of one role in a row, tool results | one message; results become its `tool_result` blocks |
-//! | `image_url`, `file.file_data` | `image`, `document`, by URL or base64 |
+//! | `image_url`, `file.file_data` | `image`, `document`, by URL or base64; a text file as text |
+//! | an answer that the model is to go on with | the same, without white space at its end |
 //! | `refusal` of an earlier answer | text |
 //! | `thinking_blocks` | `thinking` and `redacted_thinking` blocks, unchanged |
 //! | `cache_control` on messages, parts, tools | the same on blocks and tools |
@@ -16,15 +17,18 @@
 //! | `response_format: json_schema` | `output_config.format`, objects closed |
 //! | `response_format: json_object` | a sentence in `system` |
 //! | `reasoning_effort` | `thinking` and `output_config.effort`, or a budget of 1024 to 32768 tokens for models up to 4.5 |
-//! | `thinking`, `top_k` | the same |
+//! | `thinking` | the same; adaptive where the model takes no budget, a budget where it is not adaptive |
+//! | `top_k` | the same |
 //! | `user`, `safety_identifier` | `metadata.user_id` |
 //!
 //! Refused: `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
-//! `web_search_options`, audio parts, files by id, tools that are no functions.
+//! `web_search_options`, audio parts, images and files of other kinds, files by id, tools that are no
+//! functions, a forced call where the model always thinks.
 //!
 //! Left out with a warning: `seed`, `presence_penalty`, `frequency_penalty`; `temperature` above 1
-//! is 1; sampling parameters where the model takes none, thinks, or takes one of two; budgets for
-//! thinking that do not fit with the rest; all fields that are not known here.
+//! is 1; sampling parameters where the model takes none, thinks, or takes one of two; thinking that
+//! does not fit with the rest, or that the model cannot do without; all fields that are not known
+//! here.
 //!
 //! Answers: `thinking` becomes `reasoning_content` and, with its signature, `thinking_blocks`. Stop
 //! reasons: `end_turn`, `stop_sequence`, `pause_turn`: `stop`; `max_tokens`,

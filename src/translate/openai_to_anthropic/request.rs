@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::chat::{self, Choice};
-use super::super::claude::Claude;
+use super::super::claude::{Claude, Hindrance};
 use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, schema};
 use super::messages::Conversation;
@@ -22,6 +22,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut warnings = Warnings::default();
     let claude = Claude::named(&context.upstream_model);
     let mut tools = chat::tools(&mut request)?;
+    let choice_field = chat::choice_field(&request);
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::default();
     for (index, message) in std::mem::take(&mut request.messages).into_iter().enumerate() {
@@ -37,9 +38,11 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     translated.stop_sequences = stop_sequences(&mut request, &mut warnings);
     format(&mut request, claude, &mut conversation, &mut translated, &mut warnings);
     let forced = matches!(translated.tool_choice, Some(ToolChoice::Any(_) | ToolChoice::Tool(_)));
+    refuse(forced && !claude.forces, choice_field)?;
     let unsigned = conversation.calls_without_thinking();
-    let thought = claude.think(&mut request, forced || unsigned, &mut warnings)?;
-    let sampling = claude.sample(&mut request, thought.thinks(), &mut warnings);
+    let hindrance = Hindrance { forced, unsigned };
+    let thought = claude.think(&mut request, hindrance, &mut warnings)?;
+    let sampling = claude.sample(&mut request, thought.thinks, &mut warnings);
     translated.max_tokens = translated.max_tokens.saturating_add(thought.more_tokens);
     translated.thinking = thought.thinking;
     if let Some(effort) = thought.effort {

@@ -1,6 +1,7 @@
 //! The messages of a request.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -96,6 +97,7 @@ impl<'a> Conversation<'a> {
             let role = "user".into();
             self.messages.insert(0, Message { role, content, ..Default::default() });
         }
+        name_documents(&mut self.messages);
         ((!self.system.is_empty()).then_some(self.system), self.messages)
     }
 
@@ -143,6 +145,28 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// Bedrock wants a text beside a document, and no two documents of one name.
+fn name_documents(messages: &mut [Message<'_>]) {
+    let mut names = BTreeSet::new();
+    for message in messages {
+        let documents = message.content.iter().any(|block| block.document.is_some());
+        if documents && !message.content.iter().any(|block| block.text.is_some()) {
+            message.content.extend(text(".".into()));
+        }
+        for block in &mut message.content {
+            let results = block.tool_result.iter_mut().flat_map(|result| &mut result.content);
+            let results = results.filter_map(|block| block.document.as_mut());
+            for document in block.document.iter_mut().chain(results) {
+                if !names.insert(document.name.to_string()) {
+                    let number = names.len().saturating_add(1);
+                    document.name = format!("{} {number}", document.name).into();
+                    names.insert(document.name.to_string());
+                }
+            }
+        }
+    }
+}
+
 fn result<'a>(
     tool_use_id: Cow<'a, str>,
     content: Option<TextOr<'a, Vec<Part<'a>>>>,
@@ -150,6 +174,9 @@ fn result<'a>(
 ) -> Result<Block<'a>, Error> {
     let mut content = blocks(content, at)?;
     content.retain(|block| block.cache_point.is_none());
+    if let Some(index) = content.iter().position(|block| block.audio.is_some()) {
+        return Err(unsupported(format!("{at}.content[{index}].type")));
+    }
     if content.is_empty() {
         // Bedrock wants to be told something.
         content.extend(text("-".into()));
@@ -179,7 +206,15 @@ fn blocks<'a>(
             Part::Image(part) => {
                 let field = || format!("{}.image_url.url", at());
                 let (format, bytes) = data(&part.image_url.url, "image/", field)?;
-                let image = media(if format == "jpg" { "jpeg".into() } else { format }, bytes);
+                let format = match &*format {
+                    "jpg" => "jpeg".into(),
+                    "jpeg" | "png" | "gif" | "webp" => format,
+                    _ => {
+                        let rule = "this provider takes JPEG, PNG, GIF and WebP images";
+                        return Err(invalid(field(), rule));
+                    }
+                };
+                let image = media(format, bytes);
                 blocks.push(Block { image: Some(image), ..Default::default() });
                 blocks.extend(part.cache_control.as_ref().map(cache_point).map(cache_block));
             }

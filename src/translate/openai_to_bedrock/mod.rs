@@ -6,6 +6,7 @@
 //! | only system messages; a conversation that an answer begins | a user's message of them; one of a dot before it |
 //! | messages of one role in a row, tool results | one message |
 //! | `image_url` and `file` with a data URL, `input_audio` | `image`, `document`, `audio` |
+//! | a document alone; documents of one name | a dot beside it; a number behind it |
 //! | `thinking_blocks` | `reasoningContent` |
 //! | `cache_control` on messages, parts, tools | a `cachePoint` behind them |
 //! | `tools`, `functions`; calls without any | `toolSpec`s; one for each name that was called, for Bedrock wants them |
@@ -16,11 +17,11 @@
 //! | `reasoning_effort`, `thinking`, `top_k` for Claude | as at Anthropic, in `additionalModelRequestFields` and `outputConfig.effort` |
 //! | `reasoning_effort` for OpenAI's open models | the same, in `additionalModelRequestFields` |
 //!
-//! Refused: images by link, files by id, `tool_choice: none` after calls, `n` above 1, `logprobs`,
+//! Refused: images by link or of other kinds, files by id, `tool_choice: none` after calls, `n` above 1, `logprobs`,
 //! `top_logprobs`, `logit_bias`, `audio`, `modalities` but text, `web_search_options`, tools that
 //! are no functions.
 //!
-//! Left out with a warning: `seed`, penalties, `parallel_tool_calls: false`, `user`,
+//! Left out with a warning: `temperature` above 1 is 1; `seed`, penalties, `parallel_tool_calls: false`, `user`,
 //! `safety_identifier`; `reasoning_effort`, `thinking`, `top_k` for other models; sampling
 //! parameters that a Claude does not take; all fields that are not known here.
 //!

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::super::chat::{self, Choice};
-use super::super::claude::Claude;
-use super::super::fields::{Warnings, refuse, unsupported};
+use super::super::claude::{Claude, Hindrance};
+use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, path, schema};
 use super::messages::{Conversation, cache_point};
 use crate::error::Error;
@@ -23,6 +23,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let model = path::segment(&context.upstream_model)?;
     let mut warnings = Warnings::default();
     let mut tools = chat::tools(&mut request)?;
+    let choice_field = chat::choice_field(&request);
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::default();
     for (index, message) in std::mem::take(&mut request.messages).into_iter().enumerate() {
@@ -38,10 +39,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     };
     if context.upstream_model.contains("claude") {
         let forced = matches!(choice, Some(Choice::Required | Choice::Function(_)));
-        let hindered = forced || conversation.calls_without_thinking();
+        let forced = forced && !tools.is_empty();
         let claude = Claude::named(&context.upstream_model);
-        let thought = claude.think(&mut request, hindered, &mut warnings)?;
-        let sampling = claude.sample(&mut request, thought.thinks(), &mut warnings);
+        refuse(forced && !claude.forces, choice_field)?;
+        let hindrance = Hindrance { forced, unsigned: conversation.calls_without_thinking() };
+        let thought = claude.think(&mut request, hindrance, &mut warnings)?;
+        let sampling = claude.sample(&mut request, thought.thinks, &mut warnings);
         if thought.more_tokens > 0 {
             let limit = context.default_max_tokens.saturating_add(thought.more_tokens);
             config.max_tokens = Some(limit);
@@ -62,7 +65,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     } else {
         others(&mut request, context, &mut config, &mut translated, &mut warnings);
     }
-    translated.tool_config = tool_config(tools, choice, &conversation, &mut warnings)?;
+    // What was called has to stay declared, and then the model may call it.
+    refuse(choice == Some(Choice::None) && !conversation.called.is_empty(), choice_field)?;
+    translated.tool_config = tool_config(tools, choice, &conversation, &mut warnings);
     translated.inference_config = (config != InferenceConfig::default()).then_some(config);
     (translated.system, translated.messages) = conversation.finish();
     warnings.add_if(request.seed.is_some(), "seed");
@@ -94,7 +99,10 @@ fn others<'a>(
     warnings.add_if(asks(&request.frequency_penalty), "frequency_penalty");
     warnings.add_if(request.top_k.is_some(), "top_k");
     warnings.add_if(request.thinking.is_some(), "thinking");
-    config.temperature = request.temperature.take();
+    let hot = |number: &Number<'_>| number.as_f64() > 1.0;
+    warnings.add_if(request.temperature.as_ref().is_some_and(hot), "temperature");
+    let temperature = request.temperature.take();
+    config.temperature = temperature.map(|it| if hot(&it) { Number::from(1.0) } else { it });
     config.top_p = request.top_p.take();
     let effort = request.reasoning_effort.take();
     if context.upstream_model.contains("gpt-oss") {
@@ -141,12 +149,9 @@ fn tool_config<'a>(
     choice: Option<Choice<'a>>,
     conversation: &Conversation<'a>,
     warnings: &mut Warnings,
-) -> Result<Option<ToolConfig<'a>>, Error> {
+) -> Option<ToolConfig<'a>> {
     if choice == Some(Choice::None) {
         tools.clear();
-        if !conversation.called.is_empty() {
-            return Err(unsupported("tool_choice"));
-        }
     }
     let choice = choice.filter(|_| !tools.is_empty());
     if tools.is_empty() {
@@ -172,7 +177,7 @@ fn tool_config<'a>(
         }
     };
     let config = ToolConfig { tools: all, tool_choice, ..Default::default() };
-    Ok((!config.tools.is_empty()).then_some(config))
+    (!config.tools.is_empty()).then_some(config)
 }
 
 fn spec<'a>(function: Function<'a>, warnings: &mut Warnings) -> Tool<'a> {

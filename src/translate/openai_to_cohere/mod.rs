@@ -7,7 +7,7 @@
 //! | `function_call`, `function` messages | calls with an id of ours |
 //! | `tools`, `functions` | `tools`; `strict_tools` if all are strict |
 //! | `tool_choice` `auto`, `none`, `required`, a function | none, `NONE`, `REQUIRED`, `REQUIRED` with only that tool |
-//! | `max_completion_tokens`, `max_tokens`, `stop`, `top_p`, `top_k`, `temperature`, `seed` | `max_tokens`, `stop_sequences`, `p`, `k`, the same |
+//! | `max_completion_tokens`, `max_tokens`, `stop`, `top_p`, `top_k`, `temperature`, `seed` | `max_tokens`, `stop_sequences`, `p` of 0.01 to 0.99, `k`, the same |
 //! | `response_format` | `json_object`, with the schema |
 //! | `reasoning_effort` for reasoning models | `thinking` with 1024, 4096 or any number of tokens |
 //!

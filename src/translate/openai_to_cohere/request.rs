@@ -51,7 +51,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         max_tokens: chat::limit(&request),
         stop_sequences: (!stops.is_empty()).then_some(stops),
         temperature: request.temperature.take(),
-        p: request.top_p.take(),
+        p: request.top_p.take().map(nucleus),
         k: request.top_k.take(),
         seed: request.seed.take(),
         presence_penalty: penalty(request.presence_penalty, "presence_penalty", &mut warnings),
@@ -179,6 +179,12 @@ fn format<'a>(
         }
     };
     Some(ResponseFormat { kind: "json_object".into(), json_schema, ..Default::default() })
+}
+
+/// Nearly all is as much as Cohere lets a model choose from, and its own default is less.
+fn nucleus(asked: Number<'_>) -> Number<'_> {
+    let known = asked.as_f64().clamp(0.01, 0.99);
+    if known == asked.as_f64() { asked } else { Number::from(known) }
 }
 
 /// Cohere knows 0 to 1 where OpenAI knows -2 to 2.

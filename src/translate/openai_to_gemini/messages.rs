@@ -19,13 +19,23 @@ pub(super) struct Conversation<'a> {
     pub(super) contents: Vec<Content<'a>>,
     /// Names of the functions that were called, by the id of the call.
     calls: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    /// The ids of the last calls, and which of them have their results in the last turn.
+    asked: Vec<Cow<'a, str>>,
+    answered: Vec<usize>,
     /// The model wants its signatures back, and tells calls apart by id.
     signs: bool,
 }
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(signs: bool) -> Self {
-        Self { system: Vec::new(), contents: Vec::new(), calls: BTreeMap::new(), signs }
+        Self {
+            system: Vec::new(),
+            contents: Vec::new(),
+            calls: BTreeMap::new(),
+            asked: Vec::new(),
+            answered: Vec::new(),
+            signs,
+        }
     }
 
     pub(super) fn add(&mut self, message: Message<'a>, index: usize) -> Result<(), Error> {
@@ -49,6 +59,8 @@ impl<'a> Conversation<'a> {
     fn model(&mut self, message: Message<'a>, at: &str) -> Result<(), Error> {
         let mut said = parts(message.content, at)?;
         said.extend(message.refusal.and_then(text));
+        self.asked.clear();
+        self.answered.clear();
         let mut first = true;
         for (index, call) in message.tool_calls.into_iter().flatten().enumerate() {
             let ToolCall::Function(call) = call else {
@@ -62,6 +74,7 @@ impl<'a> Conversation<'a> {
             let field = || format!("{at}.tool_calls[{index}].function.arguments");
             let args = Some(arguments(function.arguments, field)?);
             self.calls.insert(id.clone(), function.name.clone());
+            self.asked.push(id.clone());
             let id = self.signs.then_some(id);
             said.push(Part {
                 function_call: Some(FunctionCall {
@@ -92,6 +105,7 @@ impl<'a> Conversation<'a> {
         let id = id.ok_or_else(|| missing(field()))?;
         let name = self.calls.get(&id).cloned();
         let name = name.ok_or_else(|| invalid(field(), "no message before it has such a call"))?;
+        let place = self.asked.iter().position(|call| *call == id).unwrap_or(usize::MAX);
         let result = FunctionResponse {
             id: (self.signs && !named).then_some(id),
             name,
@@ -99,12 +113,16 @@ impl<'a> Conversation<'a> {
             ..Default::default()
         };
         let part = Part { function_response: Some(result), ..Default::default() };
-        // Results of calls that were made at once come back at once.
+        // Results of calls that were made at once come back at once, in the order of the calls:
+        // older models tell two calls of one function apart by nothing else.
         if let Some(Content { parts: Some(parts), .. }) = self.contents.last_mut()
             && parts.iter().all(|part| part.function_response.is_some())
         {
-            parts.push(part);
+            let before = self.answered.partition_point(|answered| *answered <= place);
+            self.answered.insert(before, place);
+            parts.insert(before.min(parts.len()), part);
         } else {
+            self.answered = vec![place];
             self.turn("user", vec![part]);
         }
         Ok(())

@@ -5,7 +5,7 @@
 //! | `system`, `developer` messages | `systemInstruction`, in their order, wherever they stand |
 //! | only system messages | a turn of the user's |
 //! | `assistant` messages | the role `model` |
-//! | tool results in a row | one turn of `functionResponse`s, found by the id of the call |
+//! | tool results in a row | one turn of `functionResponse`s, found by the id of the call, in the order of the calls |
 //! | `image_url`, `input_audio`, `file.file_data` | `inlineData`; `fileData` for a link |
 //! | `tools`, `functions` | `functionDeclarations` with `parametersJsonSchema` |
 //! | `tool_choice` `auto`, `none`, `required`, a function | the mode `AUTO`, `NONE`, `ANY`, `ANY` with one name |

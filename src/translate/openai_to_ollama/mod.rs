@@ -5,6 +5,7 @@
 //! | `developer` messages | `system` messages |
 //! | text parts | one text, a line each |
 //! | `image_url` with a data URL | `images` |
+//! | `reasoning_content` of earlier answers | `thinking` |
 //! | `tool_calls` | the same, with the arguments as an object |
 //! | tool results | with the name of the tool, found by the id of the call |
 //! | `tools`, `functions`, `tool_choice: none` | `tools`; none |

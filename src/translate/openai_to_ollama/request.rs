@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::chat::{self, Choice};
 use super::super::fields::{Warnings, invalid, missing, refuse, unsupported};
 use super::super::media::Media;
-use super::super::{Asked, Context, Translated};
+use super::super::{Asked, Context, Translated, schema};
 use crate::error::Error;
 use crate::protocol::ollama::{ChatRequest, Function, Message, Options, Tool, ToolCall};
 use crate::protocol::openai::ChatCompletionRequest;
@@ -19,9 +19,10 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     refuse(request.n.is_some_and(|n| n > 1), "n")?;
     let mut warnings = Warnings::default();
     let mut tools = chat::tools(&mut request)?;
+    let choice_field = chat::choice_field(&request);
     match chat::choice(&mut request, &mut tools)? {
         Some(Choice::None) => tools.clear(),
-        Some(Choice::Required | Choice::Function(_)) => return Err(unsupported("tool_choice")),
+        Some(Choice::Required | Choice::Function(_)) => return Err(unsupported(choice_field)),
         Some(Choice::Auto) | None => {}
     }
     let mut conversation = Conversation::default();
@@ -89,6 +90,7 @@ impl<'a> Conversation<'a> {
         let mut translated = Message {
             role: Some(role(message.role).into()),
             content: Some(content),
+            thinking: message.reasoning_content,
             images: (!images.is_empty()).then_some(images),
             ..Default::default()
         };
@@ -187,6 +189,7 @@ fn tool<'a>(tool: FunctionTool<'a>, warnings: &mut Warnings) -> Tool<'a> {
     let mut function = tool.function;
     let strict = function.strict.take();
     warnings.add_if(strict == Some(true), "tools.function.strict");
+    function.parameters = function.parameters.or(Some(Raw::EMPTY_OBJECT)).map(schema::object);
     Tool::Function(FunctionTool { function, ..Default::default() })
 }
 

@@ -21,9 +21,15 @@ pub(super) fn translate<'a>(
         None => {}
         Some(TextOr::Text(text)) => messages.push(message(chat::Role::User, text)),
         Some(TextOr::Other(items)) => {
+            let mut shown = Vec::new();
             for (index, item) in items.into_iter().enumerate() {
-                add(item, &format!("input[{index}]"), &mut messages)?;
+                let result = matches!(item, InputItem::Item(Item::FunctionCallOutput(_)));
+                if !result {
+                    messages.extend(show(&mut shown));
+                }
+                add(item, &format!("input[{index}]"), &mut messages, &mut shown)?;
             }
+            messages.extend(show(&mut shown));
         }
     }
     if messages.is_empty() {
@@ -32,7 +38,23 @@ pub(super) fn translate<'a>(
     Ok(messages)
 }
 
-fn add<'a>(item: InputItem<'a>, at: &str, messages: &mut Vec<Message<'a>>) -> Result<(), Error> {
+/// What tools have shown beside text, in a message behind their results: a tool's answer may only be
+/// text.
+fn show<'a>(shown: &mut Vec<chat::Part<'a>>) -> Option<Message<'a>> {
+    let parts = std::mem::take(shown);
+    (!parts.is_empty()).then(|| Message {
+        role: chat::Role::User,
+        content: Some(TextOr::Other(parts)),
+        ..Default::default()
+    })
+}
+
+fn add<'a>(
+    item: InputItem<'a>,
+    at: &str,
+    messages: &mut Vec<Message<'a>>,
+    shown: &mut Vec<chat::Part<'a>>,
+) -> Result<(), Error> {
     match item {
         InputItem::Message(said) | InputItem::Item(Item::Message(said)) => {
             messages.push(spoken(said, at)?);
@@ -53,7 +75,16 @@ fn add<'a>(item: InputItem<'a>, at: &str, messages: &mut Vec<Message<'a>>) -> Re
         InputItem::Item(Item::FunctionCallOutput(result)) => {
             let content = match result.output {
                 TextOr::Text(text) => TextOr::Text(text),
-                TextOr::Other(parts) => TextOr::Other(self::parts(parts, &format!("{at}.output"))?),
+                TextOr::Other(parts) => {
+                    let parts = self::parts(parts, &format!("{at}.output"))?;
+                    let is_text = |part: &chat::Part<'_>| matches!(part, chat::Part::Text(_));
+                    let (texts, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_text);
+                    shown.extend(others);
+                    match texts.is_empty() {
+                        true => TextOr::Text("".into()),
+                        false => TextOr::Other(texts),
+                    }
+                }
             };
             messages.push(Message {
                 role: chat::Role::Tool,

@@ -5,7 +5,7 @@
 //! | `instructions` | the first message, of the system |
 //! | `input`: a text; messages | a message of the user; messages |
 //! | `function_call` items in a row, after an answer | the `tool_calls` of one message, of that answer |
-//! | `function_call_output` | a `tool` message |
+//! | `function_call_output` | a `tool` message; its images and files follow in a message of the user |
 //! | `input_image`, `input_file` with data or an id | `image_url`, `file` |
 //! | `tools`, `tool_choice` | the same, one level deeper |
 //! | `text.format` | `response_format` |

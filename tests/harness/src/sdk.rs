@@ -1,17 +1,22 @@
 //! The official client libraries, for tests that use them as their users do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell;
 use crate::tools::python::{self, install};
-use crate::tools::{NODE_SDKS, PYTHON_SDKS};
+use crate::tools::{NODE_SDKS, PYTHON_SDKS, PYTHON_TYPES};
 
 /// Python with `openai`, `anthropic` and `ollama`; installed on first use.
 pub fn python() -> Result<Command> {
     python_with(PYTHON_SDKS)
+}
+
+/// Runs a piece of Python that has the types of all providers; its output.
+pub fn run_published(script: &str, file: &Path) -> Result<String> {
+    shell::output(python_with(PYTHON_TYPES)?.arg("-c").arg(script).arg(file))
 }
 
 /// Python with these packages and no others; installed on first use.

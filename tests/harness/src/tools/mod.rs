@@ -49,6 +49,15 @@ pub const OLLAMA_MODEL: &str = "llama3.2:1b";
 /// The official clients that the end-to-end tests run.
 pub const PYTHON_SDKS: &[&str] =
     &["openai==2.54.0", "anthropic==2.12.0", "ollama==0.6.3", "h2==4.3.0"];
+/// The clients whose types say what a provider takes and answers.
+pub const PYTHON_TYPES: &[&str] = &[
+    "openai==2.54.0",
+    "anthropic==2.12.0",
+    "google-genai==3.6.1",
+    "cohere==7.3.1",
+    "botocore==1.44.8",
+    "ollama==0.6.3",
+];
 pub const NODE_SDKS: &[&str] = &["openai@6.49.0", "@anthropic-ai/sdk@1.12.0"];
 
 /// AWS's own signer of requests, against which those of Envoy's are checked.
