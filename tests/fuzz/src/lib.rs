@@ -8,13 +8,14 @@ mod caching;
 mod headers;
 mod settings;
 mod streams;
+mod translate;
 
 use llm_gateway::protocol::Operation;
 
 pub type Target = fn(&[u8]);
 
 /// All targets by name; `seeds/` has a folder for each.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("canonical", caching::canonical),
     ("config", settings::config),
     ("edits", bodies::edits),
@@ -23,6 +24,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("probe", bodies::probe),
     ("record", caching::record),
     ("relay", streams::relay),
+    ("translate", translate::translate),
     ("usage", streams::usage),
 ];
 

@@ -1,0 +1,204 @@
+//! Calls from one protocol to another: what comes out is of the client's protocol, bounded, and the
+//! same wherever the input is cut.
+//!
+//! The first line chooses: `<route> <request|response|error|stream> <cut>`, as in
+//! `openai_to_gemini stream 3`. Any other words choose by chance.
+
+use std::collections::HashSet;
+
+use llm_gateway::attempt::way::Way;
+use llm_gateway::config::Api;
+use llm_gateway::error::{Error, Kind};
+use llm_gateway::protocol::{Operation, sse};
+use llm_gateway::translate::{Call, Context, Pair, Route};
+use serde_json::Value;
+
+use super::pieces;
+
+pub(crate) fn translate(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (line, body) = (&data[..end], &data[end + 1..]);
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let [route, what, cut] = words[..] else { return };
+    let routes = routes();
+    let named = routes.iter().find(|one| name(**one).as_bytes() == route);
+    let route = *named.unwrap_or(&routes[sum(route) % routes.len()]);
+    let cut = sum(cut) as u8;
+    match what {
+        b"request" => request(route, body),
+        b"response" => response(route, body, cut),
+        b"error" => error(route, body, cut),
+        b"stream" => stream(route, body, cut),
+        _ => {}
+    }
+}
+
+fn request(route: Route, body: &[u8]) {
+    match Call::new(route, context()).request(body) {
+        Ok(translated) => {
+            bounded(translated.body.len(), body);
+            json(&translated.body);
+            assert!(translated.path.starts_with('/'), "{}", translated.path);
+            assert!(translated.path.bytes().all(|byte| byte.is_ascii_graphic()));
+            assert!(translated.warnings.len() <= 16);
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte);
+            for field in &translated.warnings {
+                assert!(!field.is_empty() && field.bytes().all(plain), "{field}");
+            }
+        }
+        Err(error) => {
+            told(&error);
+            let known = [Kind::InvalidRequest, Kind::UnsupportedCapability];
+            assert!(known.contains(&error.kind), "{error:?}");
+            let nameless = matches!(error.code, Some("invalid_json" | "invalid_type"));
+            assert!(error.param.is_some() || nameless, "{error:?}");
+        }
+    }
+}
+
+fn response(route: Route, body: &[u8], cut: u8) {
+    let answered = |cut: &mut dyn Iterator<Item = &[u8]>| {
+        let mut answer = asked(route, false).answer(200, b"application/json");
+        assert!(!answer.is_stream());
+        let mut out = Vec::new();
+        cut.for_each(|piece| answer.chunk(piece, &mut out));
+        assert!(out.is_empty());
+        let done = answer.end(&mut out);
+        (done, out)
+    };
+    let (done, out) = answered(&mut std::iter::once(body));
+    assert_eq!((done.clone(), out.clone()), answered(&mut pieces(body, cut)));
+    match done {
+        Ok(()) => {
+            bounded(out.len(), body);
+            json(&out);
+        }
+        Err(error) => {
+            told(&error);
+            assert!(out.is_empty());
+        }
+    }
+}
+
+fn error(route: Route, body: &[u8], cut: u8) {
+    let status = 300 + u16::from(cut) * 2 % 300;
+    let mut answer = asked(route, cut % 2 == 0).answer(status, b"application/json");
+    let mut out = Vec::new();
+    pieces(body, cut).for_each(|piece| answer.chunk(piece, &mut out));
+    told(&answer.end(&mut out).expect_err("no success"));
+    assert!(out.is_empty());
+}
+
+fn stream(route: Route, body: &[u8], cut: u8) {
+    let mut ndjson = false;
+    let mut streamed = |cut: &mut dyn Iterator<Item = &[u8]>| {
+        let mut answer = asked(route, true).answer(200, b"");
+        ndjson = answer.content_type() != "text/event-stream";
+        let is_stream = answer.is_stream();
+        let mut out = Vec::new();
+        cut.for_each(|piece| answer.chunk(piece, &mut out));
+        let done = answer.end(&mut out);
+        (is_stream, done, out)
+    };
+    let whole = streamed(&mut std::iter::once(body));
+    assert_eq!(whole, streamed(&mut pieces(body, cut)));
+    let (is_stream, done, out) = whole;
+    if !is_stream {
+        return;
+    }
+    assert_eq!(done, Ok(()), "a stream tells its errors itself");
+    bounded(out.len(), body);
+    let text = std::str::from_utf8(&out).expect("text");
+    let frames = text.split_terminator(if ndjson { "\n" } else { "\n\n" });
+    assert!(text.is_empty() || text.ends_with('\n'), "a frame without an end");
+    let mut failed = false;
+    for frame in frames {
+        assert!(!failed, "something follows an error: {text}");
+        let data = if ndjson {
+            frame.as_bytes().to_vec()
+        } else {
+            sse::event(frame.as_bytes()).expect("an event").data.into_owned()
+        };
+        if data != b"[DONE]" {
+            failed = json(&data).is_some_and(|event| is_error(&event));
+        }
+    }
+}
+
+fn is_error(event: &Value) -> bool {
+    event.get("error").is_some_and(|error| !error.is_null()) && event.get("choices").is_none()
+}
+
+/// A refusal that can be shown.
+fn told(error: &Error) {
+    assert!(error.kind.row().status >= 400);
+    assert!(!error.message.is_empty());
+    assert!(error.message.len() <= MAX_TOLD, "{} bytes", error.message.len());
+    assert!(error.param.as_ref().is_none_or(|param| param.len() <= MAX_TOLD));
+}
+
+/// Of a few bytes no more than their number of times as many.
+fn bounded(out: usize, body: &[u8]) {
+    assert!(out <= body.len() * 128 + (64 << 10), "{out} bytes of {}", body.len());
+}
+
+/// `None` for what `serde_json` refuses and JSON allows.
+fn json(text: &[u8]) -> Option<Value> {
+    match serde_json::from_slice(text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let told = error.to_string();
+            let allowed = ["number out of range", "surrogate", "unexpected end of hex escape"];
+            let text = String::from_utf8_lossy(text);
+            assert!(allowed.iter().any(|why| told.contains(why)), "{told}: {text}");
+            None
+        }
+    }
+}
+
+/// A call whose request has been read.
+fn asked(route: Route, stream: bool) -> Call {
+    let mut call = Call::new(route, context());
+    let client = name(route);
+    let thinking = r#""thinking":{"type":"adaptive"},"#;
+    let thinking = if client.starts_with("anthropic") { thinking } else { "" };
+    let body = format!(
+        r#"{{"model":"m","max_tokens":64,{thinking}"stream":{stream},"input":"x","messages":[{{"role":"user","content":"x"}}]}}"#
+    );
+    // A protocol that reads neither answers as if nothing had been asked for.
+    let _ = call.request(body.as_bytes());
+    call
+}
+
+fn context() -> Context {
+    let mut context = Context::default();
+    // One that each provider's embeddings know, too.
+    context.upstream_model = "cohere.embed-v4".into();
+    context.model = "asked".into();
+    context.request_id = "req-1".into();
+    context.default_max_tokens = 4096;
+    context
+}
+
+/// Those that a configuration can reach, and each pair alone.
+fn routes() -> Vec<Route> {
+    let ways = Api::NAMES.iter().flat_map(|(_, api)| {
+        Operation::ALL.iter().filter_map(|operation| match Way::of(*operation, *api) {
+            Way::Translated(route) => Some(route),
+            _ => None,
+        })
+    });
+    let mut seen = HashSet::new();
+    let pairs = Pair::ALL.iter().map(|pair| Route::from(*pair));
+    pairs.chain(ways).filter(|route| seen.insert(*route)).collect()
+}
+
+fn name(route: Route) -> String {
+    route.pairs().map(Pair::name).collect::<Vec<_>>().join(".")
+}
+
+fn sum(word: &[u8]) -> usize {
+    word.iter().map(|byte| usize::from(*byte)).sum()
+}
+
+const MAX_TOLD: usize = 4_096;
