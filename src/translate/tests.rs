@@ -15,6 +15,8 @@ use super::answer::Streams;
 use super::*;
 use crate::protocol::Dialect;
 
+mod same;
+
 fn context() -> Context {
     Context {
         upstream_model: "upstream-model".into(),

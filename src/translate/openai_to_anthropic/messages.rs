@@ -11,7 +11,7 @@ use crate::protocol::anthropic::{
     Block, DataSource, DocumentBlock, ImageBlock, Source, TextBlock, ToolResult, ToolUse, UrlSource,
 };
 use crate::protocol::openai::chat::{Message as ChatMessage, Part, Role as ChatRole, ToolCall};
-use crate::protocol::wire::{Raw, TextOr};
+use crate::protocol::wire::{self, Raw, TextOr};
 
 /// The messages, as far as they have been read.
 #[derive(Default)]
@@ -112,8 +112,8 @@ fn assistant<'a>(
     index: usize,
     at: &str,
 ) -> Result<Vec<Block<'a>>, Error> {
-    let mut all: Vec<Block<'a>> =
-        message.thinking_blocks.into_iter().flatten().map(Block::Other).collect();
+    let thought = message.thinking_blocks.into_iter().flatten().filter(is_signed);
+    let mut all: Vec<Block<'a>> = thought.map(Block::Other).collect();
     all.extend(blocks(message.content, at)?);
     all.extend(message.refusal.and_then(text));
     for (index, call) in message.tool_calls.into_iter().flatten().enumerate() {
@@ -138,6 +138,15 @@ fn assistant<'a>(
         }));
     }
     Ok(all)
+}
+
+/// Thinking that is not Anthropic's own has no signature, and Anthropic takes none of it.
+fn is_signed(block: &Raw<'_>) -> bool {
+    match wire::read::<Block<'_>>(block.as_str().as_bytes()) {
+        Ok(Block::Thinking(block)) => block.signature.is_some_and(|text| !text.is_empty()),
+        Ok(Block::RedactedThinking(_)) => true,
+        _ => false,
+    }
 }
 
 fn result<'a>(

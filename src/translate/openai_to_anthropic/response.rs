@@ -27,7 +27,7 @@ pub(in crate::translate) fn response(
                 reply.add_call(function_call(call.id, call.name, call.input.into_text()));
             }
             Block::Thinking(block) => {
-                if block.signature.is_some() {
+                if block.signature.as_deref().is_some_and(|signature| !signature.is_empty()) {
                     let raw = Raw::from_wire(&Block::Thinking(block.clone()));
                     reply.thinking_blocks.push(raw);
                 }

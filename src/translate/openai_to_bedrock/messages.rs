@@ -294,7 +294,8 @@ fn reasoning<'a>(block: &Raw<'_>) -> Option<Block<'a>> {
         "thinking" => Reasoning {
             reasoning_text: Some(ReasoningText {
                 text: text("thinking")?.into(),
-                signature: text("signature").map(Into::into),
+                // Thinking that is not Claude's own has none, and is not taken.
+                signature: Some(text("signature").filter(|text| !text.is_empty())?.into()),
                 ..Default::default()
             }),
             ..Default::default()

@@ -25,7 +25,7 @@ pub(in crate::translate) fn response(
             reply.add_call(function_call(call.tool_use_id, call.name, arguments));
         } else if let Some(reasoning) = block.reasoning_content {
             if let Some(thought) = reasoning.reasoning_text {
-                if let Some(signature) = &thought.signature {
+                if let Some(signature) = thought.signature.as_ref().filter(|it| !it.is_empty()) {
                     reply.thinking_blocks.push(thinking(&thought.text, signature));
                 }
                 reply.add_reasoning(thought.text);
