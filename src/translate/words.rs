@@ -37,14 +37,11 @@ pub(super) fn of_client(client: Operation, chat: &str) -> Cow<'_, str> {
         ],
         _ => return Cow::Borrowed(chat),
     };
-    let (first, rest) = match chat.find(['.', '[']) {
-        Some(end) => chat.split_at(end),
-        None => (chat, ""),
-    };
+    let first = chat.split(['.', '[']).next().unwrap_or_default();
     match known.iter().find(|(name, _)| *name == first) {
         Some((_, client)) => Cow::Borrowed(*client),
         // Tools stay in their places and lose a level.
-        None if first == "tools" && rest.contains(".function.") => {
+        None if first == "tools" && chat.contains(".function.") => {
             Cow::Owned(chat.replace(".function.", "."))
         }
         None => Cow::Borrowed(chat),

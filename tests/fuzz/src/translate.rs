@@ -82,7 +82,7 @@ fn response(route: Route, body: &[u8], cut: u8) {
 
 fn error(route: Route, body: &[u8], cut: u8) {
     let status = 300 + u16::from(cut) * 2 % 300;
-    let mut answer = asked(route, cut % 2 == 0).answer(status, b"application/json");
+    let mut answer = asked(route, cut.is_multiple_of(2)).answer(status, b"application/json");
     let mut out = Vec::new();
     pieces(body, cut).for_each(|piece| answer.chunk(piece, &mut out));
     told(&answer.end(&mut out).expect_err("no success"));

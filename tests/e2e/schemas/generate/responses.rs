@@ -99,9 +99,9 @@ fn answer(dice: &mut Dice, turn: usize, all: &mut Vec<Value>) {
     }
     if !says || dice.chance(40) {
         let calls = 1 + dice.below(3);
-        for number in 0..calls {
+        for (number, name) in NAMES.iter().enumerate().take(calls) {
             let mut call = Fields::new(
-                json!({"type": "function_call", "call_id": format!("call_{turn}_{number}"), "name": NAMES[number], "arguments": "{\"city\":\"Rome\"}"}),
+                json!({"type": "function_call", "call_id": format!("call_{turn}_{number}"), "name": name, "arguments": "{\"city\":\"Rome\"}"}),
             );
             call.maybe(dice, 50, "id", &[json!("fc_1")]);
             call.maybe(dice, 50, "status", &[json!("completed")]);

@@ -64,9 +64,19 @@ pub(super) async fn measure(
     effort: Effort,
     shared: &Arc<Shared>,
 ) -> Result<Vec<Measured>> {
+    measure_each(subjects, |_| load.clone(), effort, shared).await
+}
+
+/// The same with a load of its own for each.
+pub(super) async fn measure_each(
+    subjects: &[Running],
+    load: impl Fn(&Subject) -> Load,
+    effort: Effort,
+    shared: &Arc<Shared>,
+) -> Result<Vec<Measured>> {
     let mut connections = Vec::new();
     for subject in subjects {
-        let mut opened = load.clone().connect(subject.address, shared).await?;
+        let mut opened = load(&subject.subject).connect(subject.address, shared).await?;
         // The engine compiles hot code a second time, and better, in the background.
         let name = &subject.subject.name;
         opened.run(Until::Elapsed(WARM_UP)).await.with_context(|| name.clone())?;

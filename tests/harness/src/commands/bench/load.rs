@@ -47,6 +47,8 @@ pub(super) enum Body {
 pub(super) enum Expect {
     /// 200, with every byte that the upstream sends to a client which asks it directly.
     Everything,
+    /// 200, with so many bytes: what was made of the upstream's answer.
+    Length(usize),
     /// An error of the gateway's own.
     Status(u16),
 }
@@ -253,20 +255,18 @@ impl Body {
 impl Load {
     fn check(&self, status: u16, length: usize, beginning: &[u8]) -> Result<()> {
         let seen = || String::from_utf8_lossy(beginning).into_owned();
-        let Expect::Status(expected) = self.expect else {
-            let expected = match self.order {
-                Order::Document => DOCUMENT.len(),
-                Order::Stream { events, .. } => upstream::stream_len(events),
-            };
-            if (status, length) != (200, expected) {
-                bail!(
-                    "status {status} with {length} bytes instead of 200 with {expected}: {}",
-                    seen()
-                );
+        let expected = match (self.expect, self.order) {
+            (Expect::Status(expected), _) => {
+                ensure!(status == expected, "status {status} instead of {expected}: {}", seen());
+                return Ok(());
             }
-            return Ok(());
+            (Expect::Length(expected), _) => expected,
+            (Expect::Everything, Order::Document) => DOCUMENT.len(),
+            (Expect::Everything, Order::Stream { events, .. }) => upstream::stream_len(events),
         };
-        ensure!(status == expected, "status {status} instead of {expected}: {}", seen());
+        if (status, length) != (200, expected) {
+            bail!("status {status} with {length} bytes instead of 200 with {expected}: {}", seen());
+        }
         Ok(())
     }
 }

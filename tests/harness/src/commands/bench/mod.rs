@@ -13,6 +13,7 @@ mod report;
 mod soak;
 mod streams;
 mod subject;
+mod translated;
 mod upstream;
 
 use std::env;
@@ -52,6 +53,10 @@ pub struct Args {
     /// CPU of answers from the cache, and of answers that are stored
     #[arg(long)]
     cache: bool,
+    /// CPU of a call that is translated, against one that is passed through; per request and per
+    /// event
+    #[arg(long)]
+    translate: bool,
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -88,7 +93,7 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     let shared = &Arc::new(Shared::new());
     let upstream = upstream::start(Arc::clone(shared)).await?;
     let effort = Effort { rounds: args.rounds.into(), time: Duration::from_secs_f64(args.seconds) };
-    let named = args.streams || args.soak.is_some() || args.limits || args.cache;
+    let named = args.streams || args.soak.is_some() || args.limits || args.cache || args.translate;
     if args.compare || !named {
         let subjects = compare::start(&peers(), upstream)?;
         compare::run(&subjects, args.only.as_deref().unwrap_or(""), effort, shared, report).await?;
@@ -102,6 +107,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if args.cache {
         features::cache(upstream, effort, shared, report).await?;
+    }
+    if args.translate {
+        translated::run(upstream, effort, shared, report).await?;
     }
     if let Some(requests) = args.soak {
         let subjects = compare::start(&[Subject::bare(), Subject::gateway()], upstream)?;

@@ -10,18 +10,18 @@ use serde_json::{Map, Value, json};
 use super::cases;
 use super::compare::{Effort, turns};
 use super::figures::{Samples, percentile};
-use super::load::{Run, Until};
+use super::load::{Load, Run, Until};
 use super::report::{Bound, Report, spread, table};
-use super::subject::Running;
+use super::subject::{Running, Subject};
 use super::upstream::{Pace, Shared};
 
 /// One number of parallel streams on one subject, a sample a round. Times are in microseconds.
 #[derive(Clone, Debug, Default)]
-struct Measured {
+pub(super) struct Measured {
     /// From the request to the first event.
     first: Samples,
     /// Processor time per event.
-    cpu: Samples,
+    pub(super) cpu: Samples,
     /// How long an event was on its way.
     delay: Samples,
     delay_p99: Samples,
@@ -35,7 +35,8 @@ pub(super) async fn run(
 ) -> Result<()> {
     let mut parts = Map::new();
     for parallel in PARALLEL {
-        let all = measure(subjects, parallel, effort, shared).await?;
+        let load = cases::stream(EVENTS, Pace::Lockstep, parallel);
+        let all = measure(subjects, |_| load.clone(), effort, shared).await?;
         println!(
             "\nStreams of {EVENTS} events, each sent when the one before has come; {parallel} parallel"
         );
@@ -51,17 +52,16 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn measure(
+pub(super) async fn measure(
     subjects: &[Running],
-    parallel: usize,
+    load: impl Fn(&Subject) -> Load,
     effort: Effort,
     shared: &Arc<Shared>,
 ) -> Result<Vec<Measured>> {
-    let load = cases::stream(EVENTS, Pace::Lockstep, parallel);
     let mut connections = Vec::new();
     for subject in subjects {
         let name = &subject.subject.name;
-        let mut opened = load.clone().connect(subject.address, shared).await?;
+        let mut opened = load(&subject.subject).connect(subject.address, shared).await?;
         opened.run(Until::Elapsed(effort.time)).await.with_context(|| name.clone())?;
         connections.push(opened);
     }
@@ -89,7 +89,7 @@ impl Measured {
     }
 }
 
-fn print(subjects: &[Running], all: &[Measured]) {
+pub(super) fn print(subjects: &[Running], all: &[Measured]) {
     let Some(base) = all.first() else { return };
     let header = [
         "",
@@ -117,7 +117,7 @@ fn print(subjects: &[Running], all: &[Measured]) {
     println!("{}", table(&rows));
 }
 
-fn to_json(subjects: &[Running], all: &[Measured]) -> Value {
+pub(super) fn to_json(subjects: &[Running], all: &[Measured]) -> Value {
     let figures = subjects.iter().zip(all).map(|(subject, one)| {
         let figures = json!({
             "first_event_us": one.first.to_json(),
@@ -131,4 +131,4 @@ fn to_json(subjects: &[Running], all: &[Measured]) -> Value {
 }
 
 const PARALLEL: [usize; 3] = [1, 16, 64];
-const EVENTS: u32 = 1000;
+pub(super) const EVENTS: u32 = 1000;

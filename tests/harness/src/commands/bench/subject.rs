@@ -17,6 +17,8 @@ use crate::{process, root, target_dir, wasm};
 pub(super) struct Subject {
     pub(super) name: String,
     filter: Filter,
+    /// The provider role for a server that speaks this.
+    pub(super) api: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,15 +35,15 @@ enum Filter {
 
 impl Subject {
     pub(super) fn bare() -> Self {
-        Self { name: "bare Envoy".into(), filter: Filter::Nothing }
+        Self { name: "bare Envoy".into(), filter: Filter::Nothing, api: None }
     }
 
     pub(super) fn noop() -> Self {
-        Self { name: "no-op wasm filter".into(), filter: Filter::NoOp }
+        Self { name: "no-op wasm filter".into(), filter: Filter::NoOp, api: None }
     }
 
     pub(super) fn ai_protocol_manager() -> Self {
-        Self { name: "ai_protocol_manager".into(), filter: Filter::AiProtocolManager }
+        Self { name: "ai_protocol_manager".into(), filter: Filter::AiProtocolManager, api: None }
     }
 
     pub(super) fn gateway() -> Self {
@@ -57,7 +59,12 @@ impl Subject {
         if let (Some(all), Value::Object(extra)) = (configuration.as_object_mut(), extra) {
             all.extend(extra);
         }
-        Self { name: name.into(), filter: Filter::Gateway(configuration) }
+        Self { name: name.into(), filter: Filter::Gateway(configuration), api: None }
+    }
+
+    /// The gateway in both of its roles.
+    pub(super) fn provider(name: &str, api: &'static str) -> Self {
+        Self { api: Some(api), ..Self::gateway_with(name, json!({})) }
     }
 
     /// The gateway's, where it is one.
@@ -99,6 +106,9 @@ impl Subject {
                     .remove("typed_extension_protocol_options");
             }
         }
+        if let Some(api) = self.api {
+            add_provider_role(&mut bootstrap.0, api)?;
+        }
         let listeners = items(&mut bootstrap.0, "/static_resources/listeners")?;
         listeners.retain(|listener| listener["name"] == LISTENER);
         let manager = listeners
@@ -127,6 +137,30 @@ impl Subject {
         }
         Ok(bootstrap)
     }
+}
+
+/// Puts the filter, as the listener has it, into the cluster.
+fn add_provider_role(bootstrap: &mut Value, api: &str) -> Result<()> {
+    let pointer =
+        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0";
+    let mut filter = bootstrap.pointer(pointer).context("no filter in envoy/envoy.yaml")?.clone();
+    let config = &mut filter["typed_config"]["config"];
+    config["name"] = "llm_provider".into();
+    config["root_id"] = "provider".into();
+    config["configuration"]["value"] = json!({"provider": CLUSTER, "api": api});
+    let clusters = items(bootstrap, "/static_resources/clusters")?;
+    let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == CLUSTER);
+    cluster.context("no cluster in envoy/envoy.yaml")?["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": [filter, {
+                "name": "envoy.filters.http.upstream_codec",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
+            }],
+        },
+    });
+    Ok(())
 }
 
 /// A [`Subject`] that answers.

@@ -113,6 +113,7 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> Result<Response<Answer>, hyper::Error> {
     let order = request.headers().get(ORDER).and_then(stream_order);
+    let words = if request.uri().path().ends_with("/messages") { &ANTHROPIC } else { &OPENAI };
     let mut body = request.into_body();
     let mut with_usage = false;
     while let Some(frame) = body.frame().await {
@@ -122,14 +123,14 @@ async fn answer(
         }
     }
     let Some((events, connection)) = order else {
-        let mut response = Response::new(Answer::Document(Some(DOCUMENT.into())));
+        let mut response = Response::new(Answer::Document(Some(words.document.into())));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_LENGTH, DOCUMENT.len().into());
+        headers.insert(CONTENT_LENGTH, words.document.len().into());
         return Ok(response);
     };
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(stream(events, connection, with_usage, shared, sender));
+    tokio::spawn(stream(words, events, connection, with_usage, shared, sender));
     let mut response = Response::new(Answer::Stream(receiver));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
@@ -141,28 +142,61 @@ fn stream_order(header: &HeaderValue) -> Option<(u32, Option<usize>)> {
     Some((events.parse().ok()?, pace.parse().ok()))
 }
 
-/// Sends the events of one chat, as OpenAI does. The text of each is the time at which it left.
+/// Sends the events of one chat. The text of each is the time at which it left.
 async fn stream(
+    words: &Words,
     events: u32,
     connection: Option<usize>,
     with_usage: bool,
     shared: Arc<Shared>,
     sender: mpsc::Sender<Bytes>,
 ) {
-    let usage = if with_usage { ",\"usage\":null" } else { "" };
     let received = connection.and_then(|connection| shared.received.get(connection));
     for event in 0..events {
         if let (Some(received), 1..) = (received, event) {
             received.notified().await;
         }
         let sent = shared.clock.elapsed().as_nanos();
-        let event = format!("{HEAD}{sent:0STAMP$}{TAIL}{usage}}}\n\n");
-        if sender.send(event.into()).await.is_err() {
+        if sender.send(words.event(event, sent, with_usage).into()).await.is_err() {
             return;
         }
     }
-    let end = if with_usage { [USAGE, DONE].concat() } else { DONE.to_owned() };
-    let _ = sender.send(end.into()).await;
+    let _ = sender.send(words.end(with_usage).into()).await;
+}
+
+/// How a provider says it.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) document: &'static str,
+    /// Before the first event.
+    begin: &'static str,
+    head: &'static str,
+    tail: &'static str,
+    /// Of an event whose stream ends with its usage.
+    no_usage: &'static str,
+    close: &'static str,
+    usage: &'static str,
+    end: &'static str,
+}
+
+impl Words {
+    fn event(&self, number: u32, sent: u128, with_usage: bool) -> String {
+        let Self { head, tail, close, .. } = self;
+        let begin = if number == 0 { self.begin } else { "" };
+        let usage = if with_usage { self.no_usage } else { "" };
+        format!("{begin}{head}{sent:0STAMP$}{tail}{usage}{close}")
+    }
+
+    fn end(&self, with_usage: bool) -> String {
+        let usage = if with_usage { self.usage } else { "" };
+        format!("{usage}{}", self.end)
+    }
+
+    /// A whole stream that left at no time.
+    pub(super) fn stream(&self, events: u32) -> String {
+        let all: String = (0..events).map(|number| self.event(number, 0, false)).collect();
+        all + &self.end(false)
+    }
 }
 
 enum Answer {
@@ -195,6 +229,35 @@ pub(super) fn stream_len(events: u32) -> usize {
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
+
+pub(super) const OPENAI: Words = Words {
+    document: DOCUMENT,
+    begin: "",
+    head: HEAD,
+    tail: TAIL,
+    no_usage: ",\"usage\":null",
+    close: "}\n\n",
+    usage: USAGE,
+    end: DONE,
+};
+
+pub(super) const ANTHROPIC: Words = Words {
+    document: r#"{"id":"msg_01EXAMPLE0000000000000000","type":"message","role":"assistant","model":"bench-model","content":[{"type":"text","text":"A proxy stands between a client and a server, and speaks to each for the other."}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":60,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":17,"service_tier":"standard"}}"#,
+    begin: concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_01EXAMPLE0000000000000000\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"bench-model\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":60,\"output_tokens\":1}}}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    ),
+    head: "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"",
+    tail: "\"}",
+    no_usage: "",
+    close: "}\n\n",
+    usage: "",
+    end: concat!(
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":200}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    ),
+};
 
 pub(super) const DOCUMENT: &str = r#"{"id":"chatcmpl-CkT0EXAMPLE0000000000000000000","object":"chat.completion","created":1760000000,"model":"bench-model","choices":[{"index":0,"message":{"role":"assistant","content":"A proxy stands between a client and a server, and speaks to each for the other.","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":60,"completion_tokens":17,"total_tokens":77,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default","system_fingerprint":"fp_0000000000"}"#;
 /// Connections that can be in lockstep.
