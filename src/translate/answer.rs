@@ -133,6 +133,9 @@ impl Streams {
     }
 
     pub(super) fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.failed {
+            return;
+        }
         let Self { provider, client, between, .. } = self;
         let done = match provider {
             None => client.chunk(bytes, out),
@@ -146,6 +149,9 @@ impl Streams {
     }
 
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        if self.failed {
+            return;
+        }
         let Self { provider, client, between, .. } = self;
         let done = match provider {
             None => client.end(out),
@@ -159,9 +165,8 @@ impl Streams {
     }
 
     fn check(&mut self, done: Result<(), Error>, out: &mut Vec<u8>) {
-        if let Err(error) = done.map_err(failure::not_understood)
-            && !std::mem::replace(&mut self.failed, true)
-        {
+        if let Err(error) = done.map_err(failure::not_understood) {
+            self.failed = true;
             out.extend(error_event(self.operation, &error, &self.request_id, 0));
         }
     }

@@ -1,8 +1,9 @@
 //! Calls from one protocol to another: what comes out is of the client's protocol, bounded, and the
 //! same wherever the input is cut.
 //!
-//! The first line chooses: `<route> <request|response|error|stream> <cut>`, as in
-//! `openai_to_gemini stream 3`. Any other words choose by chance.
+//! The first line chooses: `<route> <request|response|error|stream|messages> <cut>`, as in
+//! `openai_to_gemini stream 3`; `messages` are lines that AWS would frame. Other words for the first
+//! and the last choose by chance.
 
 use std::collections::HashSet;
 
@@ -29,6 +30,8 @@ pub(crate) fn translate(data: &[u8]) {
         b"response" => response(route, body, cut),
         b"error" => error(route, body, cut),
         b"stream" => stream(route, body, cut),
+        // Checksums that a mutation would not find.
+        b"messages" => stream(route, &framed(body), cut),
         _ => {}
     }
 }
@@ -123,6 +126,38 @@ fn stream(route: Route, body: &[u8], cut: u8) {
             failed = json(&data).is_some_and(|event| is_error(&event));
         }
     }
+}
+
+/// A message of AWS's for each line: the name of the event, a space, its payload.
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for line in body.split(|byte| *byte == b'\n') {
+        let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len()).min(255);
+        let (name, payload) = (&line[..end], &line[line.len().min(end + 1)..]);
+        let kind = if name.ends_with(b"xception") { "exception" } else { "event" };
+        let mut headers = Vec::new();
+        for (key, value) in [(":message-type", kind.as_bytes()), (&*format!(":{kind}-type"), name)]
+        {
+            headers.push(key.len() as u8);
+            headers.extend(key.bytes().chain([7, 0, value.len() as u8]));
+            headers.extend(value);
+        }
+        let mut frame = Vec::new();
+        for length in [12 + headers.len() + payload.len() + 4, headers.len()] {
+            frame.extend((length as u32).to_be_bytes());
+        }
+        frame.extend(crc32(&frame).to_be_bytes());
+        frame.extend(headers.iter().chain(payload));
+        frame.extend(crc32(&frame).to_be_bytes());
+        all.extend(frame);
+    }
+    all
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
+    })
 }
 
 fn is_error(event: &Value) -> bool {
