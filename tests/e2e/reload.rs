@@ -14,14 +14,18 @@ use serde_json::{Value, json};
 use crate::support::{CHAT, GATEWAY_FILTER, Gateway, MODEL, at, chat, streamed};
 
 /// A gateway whose filter comes from a file that Envoy watches.
-struct Watched {
-    gateway: Gateway,
+pub(crate) struct Watched {
+    pub(crate) gateway: Gateway,
     file: PathBuf,
     filter: Value,
 }
 
 impl Watched {
     fn start(name: &str, configuration: Value) -> Self {
+        Self::start_with(2, name, configuration)
+    }
+
+    pub(crate) fn start_with(workers: u32, name: &str, configuration: Value) -> Self {
         let dir = target_dir().join("e2e").join(format!("reload-{name}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let file = dir.join("filter.json");
@@ -32,12 +36,12 @@ impl Watched {
                 write(&file, &filter, configuration);
                 bootstrap
             },
-            |launch| launch.concurrency(2),
+            |launch| launch.concurrency(workers),
         );
         Self { gateway, file, filter }
     }
 
-    fn configure(&self, configuration: Value) {
+    pub(crate) fn configure(&self, configuration: Value) {
         write(&self.file, &self.filter, configuration);
     }
 
@@ -48,7 +52,7 @@ impl Watched {
     }
 
     /// Waits until every worker has taken a configuration over.
-    fn wait_for(&self, what: &str, is_it: impl Fn() -> bool) {
+    pub(crate) fn wait_for(&self, what: &str, is_it: impl Fn() -> bool) {
         let mut in_a_row = 0;
         wait_for(what, Duration::from_secs(10), || {
             in_a_row = if is_it() { in_a_row + 1 } else { 0 };
@@ -91,7 +95,7 @@ fn write(file: &Path, filter: &Value, configuration: Value) {
 }
 
 /// The model under one more name.
-fn named(name: &str) -> Value {
+pub(crate) fn named(name: &str) -> Value {
     json!({
         "providers": {"local": {"models": [MODEL]}},
         "models": {name: [{"provider": "local", "model": MODEL}]},
