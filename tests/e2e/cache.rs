@@ -3,6 +3,8 @@
 mod fleet;
 mod flight;
 mod memory;
+mod reload;
+mod sdk;
 
 use std::time::{Duration, Instant};
 

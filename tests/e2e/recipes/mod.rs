@@ -1,5 +1,6 @@
 //! The recipes in `envoy/`: each loads as it is shipped, and does what its first lines say.
 
+mod cache;
 mod ecds;
 mod grpc;
 mod istio;

@@ -1,0 +1,114 @@
+//! `cache.yaml`: two Envoys, one Redis behind a webdis.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use harness::envoy::{Envoy, Launch};
+use harness::model_server::ModelServer;
+use harness::redis::{Redis, Webdis};
+use harness::{http, wait_for};
+use serde_json::Value;
+
+use super::{CHAT, chat, post, recipe, text};
+use crate::support::{model_server, streamed};
+
+const DEMO: (&str, &str) = ("authorization", "Bearer demo-key");
+const MODEL: &str = "llama3.2:1b";
+
+#[test]
+fn what_one_envoy_has_asked_no_other_has_to_ask() {
+    let fleet = Fleet::start();
+    for (number, request) in [chat(MODEL, "one"), streamed(chat(MODEL, "two"))].iter().enumerate() {
+        let (status, first) = fleet.ask(0, request);
+        assert_eq!(status, "llm-gateway; fwd=miss; stored");
+        fleet.wait_for_keys(number + 1);
+        // A busy machine can be later than the recipe lets it be.
+        let only = [DEMO, ("cache-control", "only-if-cached")];
+        let served = || {
+            let answer = post(&fleet.envoys[1], CHAT, &only, request);
+            Ok((answer.status == 200).then_some(answer))
+        };
+        let served = wait_for("a hit in the other Envoy", PATIENCE, served).unwrap();
+        assert_eq!(served.text(), first.text());
+        assert!(is_hit(served.header("cache-status").unwrap()));
+    }
+    let answer = post(&fleet.envoys[0], CHAT, &[], &chat(MODEL, "one"));
+    assert_eq!(answer.status, 401, "who has no key gets no answer of others: {}", answer.text());
+}
+
+#[test]
+fn nobody_notices_when_redis_is_gone() {
+    let mut fleet = Fleet::start();
+    let known = chat(MODEL, "known");
+    fleet.ask(0, &known);
+    fleet.redis.take().unwrap().stop().unwrap();
+    for number in 0..5 {
+        let new = chat(MODEL, &format!("new {number}"));
+        let asked = [&new, &new, &known].map(|request| fleet.ask(0, request));
+        let statuses = asked.map(|(status, answer)| {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            is_hit(&status)
+        });
+        assert_eq!(statuses, [false, true, true]);
+    }
+    let counted = "wasmcustom.llm_cache_skip_total.reason=backend_unavailable";
+    assert!(fleet.envoys[0].admin().stat(counted).unwrap() > 0);
+    drop(fleet.webdis.take());
+    assert_eq!(fleet.ask(0, &chat(MODEL, "without webdis")).1.status, 200);
+    assert!(is_hit(&fleet.ask(0, &known).0));
+}
+
+struct Fleet {
+    envoys: [Envoy; 2],
+    _model: ModelServer,
+    redis: Option<Redis>,
+    webdis: Option<Webdis>,
+    dir: PathBuf,
+}
+
+impl Fleet {
+    fn start() -> Self {
+        // The name of a socket may have no more than some hundred bytes.
+        let dir = super::fresh_dir();
+        let dir = std::env::temp_dir().join(format!("llm-{}", dir.file_name().unwrap().display()));
+        let redis = Redis::start(&dir).unwrap();
+        let shipped = serde_json::from_str(&text("cache/webdis.json")).unwrap();
+        let webdis = Webdis::start(&dir, &shipped, redis.socket()).unwrap();
+        let model = model_server();
+        let envoy = || {
+            let bootstrap = recipe(&text("cache.yaml"))
+                .endpoint("local", model.address())
+                .and_then(|recipe| recipe.endpoint("webdis", webdis.address()))
+                .unwrap();
+            Launch::new(bootstrap).concurrency(2).start().unwrap()
+        };
+        let envoys = [envoy(), envoy()];
+        Self { envoys, _model: model, redis: Some(redis), webdis: Some(webdis), dir }
+    }
+
+    /// What the answer says of the cache, and the answer.
+    fn ask(&self, envoy: usize, request: &Value) -> (String, http::Answer) {
+        let answer = post(&self.envoys[envoy], CHAT, &[DEMO], request);
+        (answer.header("cache-status").unwrap_or_default().to_owned(), answer)
+    }
+
+    /// They are stored a moment after the answer.
+    fn wait_for_keys(&self, count: usize) {
+        let redis = self.redis.as_ref().unwrap();
+        let keys = || Ok((redis.keys()?.len() == count).then_some(()));
+        wait_for("the keys in Redis", PATIENCE, keys).unwrap();
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn is_hit(status: &str) -> bool {
+    status.starts_with("llm-gateway; hit; ttl=")
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
