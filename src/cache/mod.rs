@@ -6,7 +6,7 @@
 //! - [`key`]: [`key::CACHE_KEY_PREFIX`], and the digest (`calculate_hash`) over [`canonical`] JSON;
 //! - [`policy`]: what may be served and stored, and every reason why not;
 //! - [`table`]: the bounded slots in shared data (`cache_get` and `cache_set` with a ttl), [`record`]
-//!   what lies in one, [`sweep`] what frees them;
+//!   what lies in one, [`recent`] which of them were just used, [`sweep`] what frees them;
 //! - [`convert`]: streams from JSON and JSON from streams;
 //! - [`flight`]: identical requests in flight join one upstream call;
 //! - [`webdis`]: a second level that a fleet shares.
@@ -18,6 +18,7 @@ pub mod flight;
 mod index;
 pub mod key;
 pub mod policy;
+mod recent;
 pub mod record;
 pub mod serve;
 pub mod shadow;
@@ -32,6 +33,7 @@ use self::capture::Capture;
 use self::flight::{Flights, Lease, Outcome, Role, Sight};
 use self::key::{Key, Subject};
 use self::policy::{Directives, Forward, Mode, Policy, Skip};
+use self::recent::Recent;
 use self::record::{Entry, Form, MARK_BYTES, Tokens};
 use self::serve::Hit;
 use self::sweep::{Held, Sweep, Sweeper};
@@ -42,11 +44,16 @@ use crate::routing::Allow;
 
 /// The cache under one configuration. What is in it lives in shared data: every worker has one of
 /// these, and a reload keeps the entries.
+///
+/// # What a hit costs
+/// One body is copied; the index before it is read once a second for each answer ([`recent`]). The
+/// rest is the key, and the reply.
 #[derive(Clone, Debug)]
 pub struct Cache {
     policy: Policy,
     models: Allow,
     table: Table,
+    recent: Recent,
     flights: Flights,
     wait: Duration,
 }
@@ -123,7 +130,8 @@ impl Cache {
     /// `wait` is the longest that a request waits for an identical one; zero switches that off.
     pub fn new(policy: Policy, models: Allow, max_entries: NonZeroU32, wait: Duration) -> Self {
         let table = Table::new(max_entries, policy.max_entry_bytes);
-        Self { policy, models, table, flights: Flights::new(FLIGHTS, LEASE), wait }
+        let flights = Flights::new(FLIGHTS, LEASE);
+        Self { policy, models, table, recent: Recent::new(), flights, wait }
     }
 
     /// What a request asks, or why the cache has no part in it. `asked` is the model's name in the
@@ -150,7 +158,8 @@ impl Cache {
         let Some(max_age) = question.max_age else {
             return Lookup::Miss(Miss { why: Forward::Request, skip: None });
         };
-        let found = self.table.get(store, &question.key, question.wants.form, Some(max_age), now);
+        let (key, form) = (&question.key, question.wants.form);
+        let found = self.recent.get(&self.table, store, key, form, max_age, now);
         let miss = match found {
             Ok(Found::Answer(record)) => {
                 match Hit::new(record, question.operation, question.wants, now) {

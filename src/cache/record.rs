@@ -196,7 +196,16 @@ impl Record {
 
     /// The value of the `age` header.
     pub fn age_seconds(&self, now: Timestamp) -> u64 {
-        now.millis().saturating_sub(self.created_ms) / 1000
+        self.age(now).as_secs()
+    }
+
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        Duration::from_millis(now.millis().saturating_sub(self.created_ms))
+    }
+
+    /// Of all of it, as it lies in the store.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// How long it may still be served, as `cache-status` says it.

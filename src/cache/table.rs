@@ -85,6 +85,18 @@ impl Table {
         max_age: Option<Duration>,
         now: Timestamp,
     ) -> Result<Found, Lost> {
+        self.search(store, key, form, max_age, now).map(|(found, _)| found)
+    }
+
+    /// The same with the place in which the answer lies.
+    pub(super) fn search(
+        &self,
+        store: &impl SharedStore,
+        key: &Key,
+        form: Form,
+        max_age: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<(Found, Option<usize>), Lost> {
         let set = self.set(key);
         let index = store.load(&index_key(set))?.value.unwrap_or_default();
         let index = Index::decode(&index);
@@ -102,21 +114,34 @@ impl Table {
                     continue;
                 }
             }
-            let body = store.load(&body_key(set, way))?.value.unwrap_or_default();
-            match Record::parse(body) {
-                Some(record)
-                    if record.key == *key && record.form == form && record.is_fresh(now) =>
-                {
+            match body(store, set, way, key, form, now)? {
+                Some(record) => {
                     touch(store, set, way, &slot, now);
-                    return Ok(Found::Answer(record));
+                    return Ok((Found::Answer(record), Some(way)));
                 }
-                _ => {
+                None => {
                     clear(store, set, way, &slot)?;
                     missing = Missing::Overtaken;
                 }
             }
         }
-        Ok(Found::Nothing(missing))
+        Ok((Found::Nothing(missing), None))
+    }
+
+    /// The answer in one place, if it is `key`'s and may be served.
+    pub(super) fn at(
+        &self,
+        store: &impl SharedStore,
+        key: &Key,
+        form: Form,
+        way: usize,
+        max_age: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Record>, Lost> {
+        let record = body(store, self.set(key), way, key, form, now)?;
+        let servable =
+            |record: &Record| record.age(now) <= max_age && record.bytes() <= self.max_entry_bytes;
+        Ok(record.filter(servable))
     }
 
     /// Stores an answer in the place of its former self or of the least valuable one.
@@ -215,6 +240,20 @@ impl Table {
 pub(super) struct Remaining {
     pub(super) entries: u64,
     pub(super) bytes: u64,
+}
+
+/// What lies in a place, if it is an answer to `key` whose time is not over.
+fn body(
+    store: &impl SharedStore,
+    set: u32,
+    way: usize,
+    key: &Key,
+    form: Form,
+    now: Timestamp,
+) -> Result<Option<Record>, Lost> {
+    let bytes = store.load(&body_key(set, way))?.value.unwrap_or_default();
+    let right = |record: &Record| record.key == *key && record.form == form && record.is_fresh(now);
+    Ok(Record::parse(bytes).filter(right))
 }
 
 /// Notes that a place was used, at most once a while: hits should not contend for their set. To

@@ -3,6 +3,7 @@
 use super::{Call, Ended, Problem, Service, State, limits};
 use crate::error::Error;
 use crate::host::{Flow, Host, SafeValue};
+use crate::limit::Standings;
 use crate::limit::headers::RateHeaders;
 use crate::protocol::models::{self, ModelInfo};
 use crate::protocol::{Endpoint, decode_id};
@@ -90,7 +91,11 @@ pub(super) fn reply(
     body: &[u8],
     host: &impl Host,
 ) {
-    let rate = limits::rate_headers(call, host.now());
+    // Only what is limited asks for the time.
+    let rate = match call.standings == Standings::default() {
+        true => RateHeaders::default(),
+        false => limits::rate_headers(call, host.now()),
+    };
     let id = SafeValue::new(call.id.as_str().as_bytes()).map(|id| ("x-request-id", id));
     let cached = call.caching.status_text();
     let cached = SafeValue::new(cached.as_bytes()).filter(|_| !cached.is_empty());

@@ -290,3 +290,6 @@ fn onward(caching: &mut Caching, only_if_cached: bool) -> Consulted {
 
 const NOT_CACHED: &str =
     "The answer is not in the cache, and the request forbids to ask for it: only-if-cached.";
+
+#[cfg(test)]
+mod tests;

@@ -176,6 +176,13 @@ impl State {
         // What needs no time of ours is not timed.
         match (self, event) {
             (Self::Passing, _) => (Self::Passing, Flow::Continue),
+            // Our own replies come by too.
+            (
+                state @ Self::Answered(_),
+                Event::ResponseHeaders { .. }
+                | Event::ResponseBody { .. }
+                | Event::ResponseTrailers,
+            ) => (state, Flow::Continue),
             (Self::Reading(reading), Event::RequestBody { size, end: false }) => {
                 request::more(reading, service, size, host)
             }

@@ -35,6 +35,7 @@ pub(super) fn chat(size: usize) -> Load {
         order: Order::Document,
         connections: CONNECTIONS,
         expect: Expect::Everything,
+        control: None,
     }
 }
 

@@ -57,6 +57,13 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// A load on a subject, and what to call that.
+pub(super) struct Pair<'a> {
+    pub(super) name: String,
+    pub(super) subject: &'a Running,
+    pub(super) load: Load,
+}
+
 /// Measures `load` on all subjects; the first is what the others are compared to.
 pub(super) async fn measure(
     subjects: &[Running],
@@ -64,34 +71,39 @@ pub(super) async fn measure(
     effort: Effort,
     shared: &Arc<Shared>,
 ) -> Result<Vec<Measured>> {
-    measure_each(subjects, |_| load.clone(), effort, shared).await
+    measure_each(&pairs(subjects, |_| load.clone()), effort, shared).await
 }
 
-/// The same with a load of its own for each.
+/// Each subject with a load of its own.
+pub(super) fn pairs(subjects: &[Running], load: impl Fn(&Subject) -> Load) -> Vec<Pair<'_>> {
+    let pair = |running: &Running| (running.subject.name.clone(), load(&running.subject));
+    let pairs = subjects.iter().map(|subject| (subject, pair(subject)));
+    pairs.map(|(subject, (name, load))| Pair { name, subject, load }).collect()
+}
+
+/// Measures each load on its subject.
 pub(super) async fn measure_each(
-    subjects: &[Running],
-    load: impl Fn(&Subject) -> Load,
+    pairs: &[Pair<'_>],
     effort: Effort,
     shared: &Arc<Shared>,
 ) -> Result<Vec<Measured>> {
     let mut connections = Vec::new();
-    for subject in subjects {
-        let mut opened = load(&subject.subject).connect(subject.address, shared).await?;
+    for Pair { name, subject, load } in pairs {
+        let mut opened = load.clone().connect(subject.address, shared).await?;
         // The engine compiles hot code a second time, and better, in the background.
-        let name = &subject.subject.name;
         opened.run(Until::Elapsed(WARM_UP)).await.with_context(|| name.clone())?;
         connections.push(opened);
     }
-    let mut all: Vec<Measured> = subjects
+    let mut all: Vec<Measured> = pairs
         .iter()
-        .map(|subject| Measured { name: subject.subject.name.clone(), ..Measured::default() })
+        .map(|pair| Measured { name: pair.name.clone(), ..Measured::default() })
         .collect();
     for round in 0..effort.rounds {
-        for index in turns(round, subjects.len()) {
-            let (subject, measured) = (&subjects[index], &mut all[index]);
-            one(subject, &mut connections[index], effort.time, measured)
+        for index in turns(round, pairs.len()) {
+            let (pair, measured) = (&pairs[index], &mut all[index]);
+            one(pair.subject, &mut connections[index], effort.time, measured)
                 .await
-                .with_context(|| subject.subject.name.clone())?;
+                .with_context(|| pair.name.clone())?;
         }
     }
     Ok(all)

@@ -1,4 +1,4 @@
-//! What the gateway's own features cost: the gateway with them against the gateway without.
+//! What limits cost: the gateway with them against the gateway without.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,25 +32,6 @@ pub(super) async fn limits(
     Ok(())
 }
 
-/// Answers that are in the cache, and answers that come into it.
-pub(super) async fn cache(
-    upstream: SocketAddr,
-    effort: Effort,
-    shared: &Arc<Shared>,
-    report: &mut Report,
-) -> Result<()> {
-    let running = compare::start(&cached(), upstream)?;
-    for (key, title, load) in [
-        ("cache_hit", "Cache, the same chat of 300 B", cases::chat(300)),
-        ("cache_miss", "Cache, different chats of 300 B", cases::different_chats(300)),
-    ] {
-        let all = compare::measure(&running, &load, effort, shared).await?;
-        compare::print(title, &all);
-        report.add(key, compare::to_json(&all));
-    }
-    Ok(())
-}
-
 fn limited() -> [Subject; 3] {
     // A limit of money needs a price; the others get it too, so that only the rules differ.
     let model = json!({"name": MODEL, "price": {"input": 2.5, "output": 10}});
@@ -69,18 +50,13 @@ fn limited() -> [Subject; 3] {
     [with("no limit", &[]), with("with one limit", &rules[..1]), with("with three limits", &rules)]
 }
 
-fn cached() -> [Subject; 2] {
-    let cache = json!({"cache": {"ttl": "1h", "scope": "global", "max_entries": 1024}});
-    [Subject::gateway(), Subject::gateway_with("with the cache", cache)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_configuration_is_one_that_the_filter_takes() {
-        for subject in limited().iter().chain(&cached()) {
+        for subject in &limited() {
             let configuration = subject.configuration().unwrap().to_string();
             let read = llm_gateway::config::Gateway::from_bytes(configuration.as_bytes());
             assert!(read.is_ok(), "{}: {:?}", subject.name, read.err());

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -29,6 +29,8 @@ pub(super) struct Load {
     pub(super) order: Order,
     pub(super) connections: usize,
     pub(super) expect: Expect,
+    /// The request's `cache-control`.
+    pub(super) control: Option<&'static str>,
 }
 
 /// What a request says.
@@ -164,20 +166,23 @@ impl Client {
     }
 
     async fn once(&mut self) -> Result<()> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(self.load.path)
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, "application/json")
-            .header(ORDER, self.load.order.header(self.number))
-            .body(Full::new(self.load.body.next()))?;
+            .header(ORDER, self.load.order.header(self.number));
+        if let Some(control) = self.load.control {
+            request = request.header(CACHE_CONTROL, control);
+        }
+        let request = request.body(Full::new(self.load.body.next()))?;
         self.sender.ready().await.context("the connection was closed")?;
         let sent = Instant::now();
         let response = self.sender.send_request(request).await?;
         let status = response.status().as_u16();
         let body = response.into_body();
         let (length, beginning) = match self.load.order {
-            Order::Document => document(body).await?,
+            Order::Document | Order::Sized(_) => document(body).await?,
             Order::Stream { events, .. } => self.stream(body, events, sent).await?,
         };
         self.run.latencies.push(micros(sent.elapsed()));
@@ -262,6 +267,7 @@ impl Load {
             }
             (Expect::Length(expected), _) => expected,
             (Expect::Everything, Order::Document) => DOCUMENT.len(),
+            (Expect::Everything, Order::Sized(size)) => size,
             (Expect::Everything, Order::Stream { events, .. }) => upstream::stream_len(events),
         };
         if (status, length) != (200, expected) {

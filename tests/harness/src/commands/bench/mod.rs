@@ -4,6 +4,7 @@
 //! what Envoy uses is steady, while requests per second and latencies depend on the machine. All
 //! subjects run at the same time and get the load in turns.
 
+mod cache;
 mod cases;
 mod compare;
 mod features;
@@ -50,7 +51,7 @@ pub struct Args {
     /// CPU of one limit and of three, against none
     #[arg(long)]
     limits: bool,
-    /// CPU of answers from the cache, and of answers that are stored
+    /// Answers from the cache against fresh ones and direct_response, and the cost of a key
     #[arg(long)]
     cache: bool,
     /// CPU of a call that is translated, against one that is passed through; per request and per
@@ -106,7 +107,7 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
         features::limits(upstream, effort, shared, report).await?;
     }
     if args.cache {
-        features::cache(upstream, effort, shared, report).await?;
+        cache::run(upstream, effort, shared, report).await?;
     }
     if args.translate {
         translated::run(upstream, effort, shared, report).await?;

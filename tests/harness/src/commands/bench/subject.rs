@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::upstream::MODEL;
+use super::upstream::{self, MODEL, ORDER, Order};
 use crate::envoy::{Bootstrap, Envoy, Launch};
 use crate::{process, root, target_dir, wasm};
 
@@ -31,6 +31,8 @@ enum Filter {
     AiProtocolManager,
     /// The gateway with this configuration.
     Gateway(Value),
+    /// No proxy either: Envoy reads the request and answers itself what upstream would.
+    DirectResponse { sizes: Vec<usize>, noop: bool },
 }
 
 impl Subject {
@@ -44,6 +46,18 @@ impl Subject {
 
     pub(super) fn ai_protocol_manager() -> Self {
         Self { name: "ai_protocol_manager".into(), filter: Filter::AiProtocolManager, api: None }
+    }
+
+    /// Answers itself what was ordered in one of these sizes.
+    pub(super) fn direct_response(sizes: &[usize]) -> Self {
+        let filter = Filter::DirectResponse { sizes: sizes.to_vec(), noop: false };
+        Self { name: "bare Envoy, direct_response".into(), filter, api: None }
+    }
+
+    /// The same behind a wasm filter that does nothing.
+    pub(super) fn noop_direct_response(sizes: &[usize]) -> Self {
+        let filter = Filter::DirectResponse { sizes: sizes.to_vec(), noop: true };
+        Self { name: "no-op wasm filter, direct_response".into(), filter, api: None }
     }
 
     pub(super) fn gateway() -> Self {
@@ -124,6 +138,20 @@ impl Subject {
             Filter::Gateway(_) => {}
             Filter::Nothing => drop(filters.remove(place)),
             Filter::NoOp => filters[place] = noop()?,
+            Filter::DirectResponse { sizes, noop: with_noop } => {
+                // Without it Envoy would answer before it has the request, and then hang up.
+                filters[place] = json!({
+                    "name": "envoy.filters.http.buffer",
+                    "typed_config": { "@type": BUFFER_TYPE, "max_request_bytes": 4 << 20 },
+                });
+                if *with_noop {
+                    filters.insert(place, noop()?);
+                }
+                let config = manager.pointer_mut("/route_config").context("no route_config")?;
+                config["max_direct_response_body_size_bytes"] = sizes.iter().max().copied().into();
+                let routes: Vec<Value> = sizes.iter().map(|size| direct_response(*size)).collect();
+                config["virtual_hosts"][0]["routes"] = routes.into();
+            }
             Filter::AiProtocolManager => {
                 filters[place] = ai_protocol_manager();
                 let routes = items(manager, "/route_config/virtual_hosts/0/routes")?;
@@ -182,6 +210,24 @@ pub(super) fn pin_load() -> Result<()> {
     process::pin(std::process::id(), LOAD_CPU)
 }
 
+fn direct_response(size: usize) -> Value {
+    let order = Order::Sized(size).header(0);
+    let json = json!({"key": "content-type", "value": "application/json"});
+    json!({
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": ORDER, "string_match": {"exact": order}}],
+        },
+        "direct_response": {
+            "status": 200,
+            "body": {"inline_string": String::from_utf8_lossy(&upstream::sized(size))},
+        },
+        "response_headers_to_add": [
+            {"header": json, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
+        ],
+    })
+}
+
 fn noop() -> Result<Value> {
     let file = noop_module()?;
     Ok(json!({
@@ -234,6 +280,7 @@ const CLUSTER: &str = "local";
 const ENVOY_CPU: usize = 0;
 const LOAD_CPU: usize = 1;
 const AI_PROTOCOL_MANAGER: &str = "envoy.filters.http.ai_protocol_manager";
+const BUFFER_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer";
 const AI_PROTOCOL_MANAGER_TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.ai_protocol_manager.v3.AiProtocolManager";
 

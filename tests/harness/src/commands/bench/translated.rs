@@ -25,8 +25,8 @@ pub(super) async fn run(
 ) -> Result<()> {
     let running = compare::start(&subjects(), upstream)?;
     let small = translated(cases::chat(300))?;
-    let chats = |subject: &Subject| load(subject, &cases::chat(300), &small);
-    let all = compare::measure_each(&running, chats, effort, shared).await?;
+    let chats = compare::pairs(&running, |subject| load(subject, &cases::chat(300), &small));
+    let all = compare::measure_each(&chats, effort, shared).await?;
     compare::print("Chats of 300 B, passed through and translated", &all);
 
     let stream = cases::stream(streams::EVENTS, Pace::Lockstep, PARALLEL);
@@ -66,7 +66,7 @@ fn translated(load: Load) -> Result<Load> {
     let mut call = Call::new(Pair::OpenAiToAnthropic, context);
     call.request(request).context("the request of the bench")?;
     let (kind, body) = match load.order {
-        Order::Document => ("application/json", ANTHROPIC.document.to_owned()),
+        Order::Document | Order::Sized(_) => ("application/json", ANTHROPIC.document.to_owned()),
         Order::Stream { events, .. } => ("text/event-stream", ANTHROPIC.stream(events)),
     };
     let mut answer = call.answer(200, kind.as_bytes());

@@ -29,8 +29,10 @@ pub(super) const ORDER: &str = "x-bench";
 /// An answer that the upstream gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// A chat completion of some 400 bytes.
+    /// A chat completion of some 600 bytes.
     Document,
+    /// A chat completion of exactly so many bytes.
+    Sized(usize),
     /// Events, each flushed on its own.
     Stream { events: u32, pace: Pace },
 }
@@ -50,6 +52,7 @@ impl Order {
     pub(super) fn header(self, connection: usize) -> String {
         match self {
             Self::Document => "document".to_owned(),
+            Self::Sized(size) => format!("{SIZED}{size}"),
             Self::Stream { events, pace: Pace::Free } => format!("{events} free"),
             Self::Stream { events, pace: Pace::Lockstep } => format!("{events} {connection}"),
         }
@@ -112,6 +115,7 @@ async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Answer>, hyper::Error> {
+    let size = request.headers().get(ORDER).and_then(document_size);
     let order = request.headers().get(ORDER).and_then(stream_order);
     let words = if request.uri().path().ends_with("/messages") { &ANTHROPIC } else { &OPENAI };
     let mut body = request.into_body();
@@ -123,10 +127,12 @@ async fn answer(
         }
     }
     let Some((events, connection)) = order else {
-        let mut response = Response::new(Answer::Document(Some(words.document.into())));
+        let document = size.map_or(Bytes::from_static(words.document.as_bytes()), sized);
+        let length = document.len();
+        let mut response = Response::new(Answer::Document(Some(document)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_LENGTH, words.document.len().into());
+        headers.insert(CONTENT_LENGTH, length.into());
         return Ok(response);
     };
     let (sender, receiver) = mpsc::channel(1);
@@ -134,6 +140,17 @@ async fn answer(
     let mut response = Response::new(Answer::Stream(receiver));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
+}
+
+fn document_size(header: &HeaderValue) -> Option<usize> {
+    header.to_str().ok()?.strip_prefix(SIZED)?.parse().ok()
+}
+
+/// [`DOCUMENT`] with as much text as it takes.
+pub(super) fn sized(size: usize) -> Bytes {
+    let more = size.saturating_sub(DOCUMENT.len());
+    let words: String = TEXT.chars().cycle().take(more).collect();
+    DOCUMENT.replacen(TEXT, &format!("{words}{TEXT}"), 1).into()
 }
 
 /// The number of events, and of the connection if it is in lockstep.
@@ -260,6 +277,10 @@ pub(super) const ANTHROPIC: Words = Words {
 };
 
 pub(super) const DOCUMENT: &str = r#"{"id":"chatcmpl-CkT0EXAMPLE0000000000000000000","object":"chat.completion","created":1760000000,"model":"bench-model","choices":[{"index":0,"message":{"role":"assistant","content":"A proxy stands between a client and a server, and speaks to each for the other.","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":60,"completion_tokens":17,"total_tokens":77,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default","system_fingerprint":"fp_0000000000"}"#;
+/// The text of [`DOCUMENT`].
+const TEXT: &str =
+    "A proxy stands between a client and a server, and speaks to each for the other.";
+const SIZED: &str = "sized ";
 /// Connections that can be in lockstep.
 const MAX_LOCKSTEP: usize = 64;
 const HEAD: &str = r#"data: {"id":"chatcmpl-CkT0EXAMPLE0000000000000000000","object":"chat.completion.chunk","created":1760000000,"model":"bench-model","service_tier":"default","system_fingerprint":"fp_0000000000","choices":[{"index":0,"delta":{"content":""#;
@@ -269,3 +290,20 @@ const STAMP: usize = 16;
 const TAIL: &str = r#""},"logprobs":null,"finish_reason":null}]"#;
 const USAGE: &str = "data: {\"id\":\"chatcmpl-CkT0EXAMPLE0000000000000000000\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"bench-model\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0000000000\",\"choices\":[],\"usage\":{\"prompt_tokens\":60,\"completion_tokens\":200,\"total_tokens\":260}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_exactly_the_size_that_was_ordered() {
+        for size in [1 << 10, 16 << 10, 200 << 10] {
+            let document = sized(size);
+            assert_eq!(document.len(), size);
+            assert!(serde_json::from_slice::<serde_json::Value>(&document).is_ok());
+            let header = HeaderValue::from_str(&Order::Sized(size).header(0)).unwrap();
+            assert_eq!(document_size(&header), Some(size));
+            assert_eq!(stream_order(&header), None);
+        }
+    }
+}
