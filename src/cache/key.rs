@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use memchr::memmem;
+
 use super::canonical::{Canonical, Fault};
 use crate::host::Pairs;
 use crate::identity::CREDENTIAL_HEADERS;
@@ -24,6 +26,8 @@ pub struct Subject<'a> {
     pub operation: Operation,
     /// Whose model it is: two providers may call different ones by the same name.
     pub provider: &'a str,
+    /// Where that is: two configurations in one process may call different servers by one name.
+    pub cluster: &'a str,
     /// What the model of the body was resolved to; it stands for the body's `model`.
     pub model: &'a str,
     /// The query of the path, without its question mark.
@@ -39,9 +43,9 @@ pub enum Tenant<'a> {
     Global,
     /// One consumer of the configuration.
     Consumer(&'a str),
-    /// Callers with the same credentials, or all who have none, where the gateway itself knows no
-    /// consumer. They are picked out of the headers: all of them, since which one a provider looks
-    /// at is not known here.
+    /// Callers who say the same of themselves, or nothing, where the gateway itself knows no
+    /// consumer. It is picked out of the headers: all that could tell who calls, since which one a
+    /// provider looks at is not known here.
     Caller,
 }
 
@@ -72,10 +76,11 @@ impl Key {
         digest.part(kind.as_bytes());
         digest.part(name);
         if subject.tenant == Tenant::Caller {
-            digest.headers(subject.headers, is_credential);
+            digest.headers(subject.headers, tells_who_calls);
         }
         digest.part(operation.as_bytes());
         digest.part(subject.provider.as_bytes());
+        digest.part(subject.cluster.as_bytes());
         digest.part(subject.model.as_bytes());
         digest.part(subject.query);
         digest.headers(subject.headers, varies);
@@ -87,6 +92,12 @@ impl Key {
                     if !harmless.iter().any(|value| member.ends_with(value)) {
                         return Err(Uncacheable::Stateful);
                     }
+                }
+                Effect::StatefulWith(parts) => {
+                    if parts.iter().any(|part| memmem::find(member, part).is_some()) {
+                        return Err(Uncacheable::Stateful);
+                    }
+                    digest.part(member);
                 }
             }
         }
@@ -145,6 +156,8 @@ enum Effect {
     LeftOut,
     /// Makes the request depend on state at the provider, unless the member is one of these.
     StatefulUnless(&'static [&'static [u8]]),
+    /// Has the provider do something for the caller, if one of these stands in it; else in the key.
+    StatefulWith(&'static [&'static [u8]]),
 }
 
 /// Everything is in the key but this closed list. Both forms of an answer share a key, so `stream`
@@ -183,7 +196,9 @@ fn effect(operation: Operation, member: &[u8]) -> Effect {
         (Operation::Responses, b"conversation") | (Operation::Messages, b"container") => {
             Effect::StatefulUnless(&[b":null"])
         }
+        (Operation::Messages, b"mcp_servers") => Effect::StatefulUnless(&[b":null", b":[]"]),
         (Operation::Responses, b"background") => Effect::StatefulUnless(&[b":null", b":false"]),
+        (Operation::Responses, b"tools") => Effect::StatefulWith(&ACTING_TOOLS),
         _ => Effect::Keyed,
     }
 }
@@ -207,14 +222,30 @@ fn tag(operation: Operation) -> Option<&'static str> {
     }
 }
 
-/// Whether a request header turns on features that answers show.
+/// Whether a request header can turn on features that answers show: all of the providers' own.
 fn varies(header: &[u8]) -> bool {
-    matches!(header, b"anthropic-beta" | b"anthropic-version" | b"openai-beta")
+    VARYING.iter().any(|prefix| header.starts_with(prefix))
 }
 
-fn is_credential(header: &[u8]) -> bool {
-    CREDENTIAL_HEADERS.iter().any(|name| name.as_bytes() == header)
+fn tells_who_calls(header: &[u8]) -> bool {
+    let credential = CREDENTIAL_HEADERS.iter().any(|name| name.as_bytes() == header);
+    credential || OTHER_CREDENTIALS.contains(&header)
 }
+
+const VARYING: [&[u8]; 3] = [b"anthropic-", b"openai-", b"x-amzn-bedrock-"];
+
+/// What other parts of Envoy, and providers, know callers by.
+const OTHER_CREDENTIALS: [&[u8]; 5] = [
+    b"cookie",
+    b"proxy-authorization",
+    b"x-amz-security-token",
+    b"x-forwarded-client-cert",
+    b"x-goog-api-key",
+];
+
+/// Tools that the provider itself runs, and that change something there or elsewhere. In canonical
+/// JSON this text stands nowhere but in a member: a quote inside a string has an escape before it.
+const ACTING_TOOLS: [&[u8]; 3] = [b"\"type\":\"mcp\"", b"\"container\":\"", b"\"container_id\":\""];
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +255,8 @@ mod tests {
 
     fn subject(operation: Operation, headers: &Pairs) -> Subject<'_> {
         let tenant = Tenant::Consumer("web-app");
-        Subject { tenant, operation, provider: "openai", model: "gpt-4o", query: b"", headers }
+        let (provider, cluster, model) = ("openai", "openai", "gpt-4o");
+        Subject { tenant, operation, provider, cluster, model, query: b"", headers }
     }
 
     fn key(operation: Operation, body: &str) -> Result<Key, Uncacheable> {
@@ -290,8 +322,9 @@ mod tests {
         (Operation::GeminiBatchEmbed, ""),
     ];
 
-    const STATEFUL: [(Operation, &str); 4] = [
+    const STATEFUL: [(Operation, &str); 5] = [
         (Operation::GeminiGenerate, "cachedContent"),
+        (Operation::Messages, "mcp_servers"),
         (Operation::Responses, "background"),
         (Operation::Responses, "conversation"),
         (Operation::Messages, "container"),
@@ -336,7 +369,28 @@ mod tests {
         for body in [r#"{"background":false}"#, r#"{"background":null,"conversation":null}"#] {
             assert!(key(Operation::Responses, body).is_ok(), "{body}");
         }
-        assert!(key(Operation::Messages, r#"{"container":null}"#).is_ok());
+        for body in [r#"{"container":null}"#, r#"{"mcp_servers":[]}"#] {
+            assert!(key(Operation::Messages, body).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn tools_that_act_at_the_provider_are_not_answered_from_the_cache() {
+        for (tool, stateful) in [
+            (r#"{"type":"mcp","server_url":"x"}"#, true),
+            (r#"{"server_url":"x", "type" : "m\u0063p"}"#, true),
+            (r#"{"type":"code_interpreter","container":"cntr_1"}"#, true),
+            (r#"{"type":"shell","environment":{"container_id":"cntr_1"}}"#, true),
+            (r#"{"type":"code_interpreter","container":{"type":"auto"}}"#, false),
+            (r#"{"type":"web_search"}"#, false),
+            (r#"{"type":"function","name":"mcp","description":"\"type\":\"mcp\""}"#, false),
+        ] {
+            let answered = key(Operation::Responses, &format!("{{\"tools\":[{tool}]}}"));
+            assert_eq!(answered == Err(Uncacheable::Stateful), stateful, "{tool}");
+        }
+        let with = |name| format!(r#"{{"tools":[{{"type":"function","name":"{name}"}}]}}"#);
+        let keys = ["a", "b"].map(|name| key(Operation::Responses, &with(name)).unwrap());
+        assert_ne!(keys[0], keys[1]);
     }
 
     #[test]
@@ -356,7 +410,8 @@ mod tests {
         let none = Pairs::default();
         let beta: Pairs = [("anthropic-beta", "a")].into_iter().collect();
         let other: Pairs = [("anthropic-beta", "b")].into_iter().collect();
-        let unrelated: Pairs = [("user-agent", "x")].into_iter().collect();
+        let project: Pairs = [("openai-project", "a")].into_iter().collect();
+        let unrelated: Pairs = [("user-agent", "x"), ("cookie", "a")].into_iter().collect();
         let base = subject(Operation::Chat, &none);
         let of = |subject: Subject<'_>| Key::of(&subject, b"{\"messages\":[]}").unwrap();
         let keys = [
@@ -369,9 +424,11 @@ mod tests {
             of(Subject { operation: Operation::Responses, ..base }),
             of(Subject { model: "gpt-4o-mini", ..base }),
             of(Subject { provider: "azure", ..base }),
+            of(Subject { cluster: "openai-eu", ..base }),
             of(Subject { query: b"beta=true", ..base }),
             of(Subject { headers: &beta, ..base }),
             of(Subject { headers: &other, ..base }),
+            of(Subject { headers: &project, ..base }),
         ];
         for (i, key) in keys.iter().enumerate() {
             assert!(!keys[..i].contains(key), "{i}");
@@ -382,7 +439,10 @@ mod tests {
     #[test]
     fn callers_with_other_credentials_are_apart_whichever_header_holds_them() {
         let same = ("authorization", "Bearer same");
-        let lists: [&[(&str, &str)]; 7] = [
+        let lists: [&[(&str, &str)]; 10] = [
+            &[("cookie", "session=a")],
+            &[("cookie", "session=b")],
+            &[("x-forwarded-client-cert", "Hash=a")],
             &[],
             &[same],
             &[("authorization", "Bearer other")],
@@ -399,7 +459,7 @@ mod tests {
         for (i, key) in keys.iter().enumerate() {
             assert!(!keys[..i].contains(key), "{i}");
         }
-        let headers: Pairs = lists[1].iter().copied().collect();
+        let headers: Pairs = [same].into_iter().collect();
         let consumer = subject(Operation::Chat, &headers);
         assert_eq!(Key::of(&consumer, b"{}"), key(Operation::Chat, "{}"), "a consumer's many keys");
     }
@@ -420,7 +480,7 @@ mod tests {
         let body = r#"{"model":"fast","messages":[{"role":"user","content":"hi"}],"n":1.0}"#;
         assert_eq!(
             key(Operation::Chat, body).unwrap().to_string(),
-            "llm-cache:v1:8c8006cfa4f2d9d0eee4e12e99bd26393f91a61a9641072150ba25757caa7d2e"
+            "llm-cache:v1:b4f56fb4a56b285d041e5240477ccd0e61f7f074a95559c1f5c29a6b998de599"
         );
     }
 

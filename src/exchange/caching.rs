@@ -221,6 +221,7 @@ fn question(
         tenant,
         operation: routed.call.operation,
         provider: first.map_or("", |hop| &hop.target.provider.name),
+        cluster: first.map_or("", |hop| &hop.target.provider.cluster),
         model: first.map_or("", |hop| &hop.model),
         query: query.and_then(|query| query.get(1..)).unwrap_or_default(),
         headers,

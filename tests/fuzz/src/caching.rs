@@ -18,6 +18,7 @@ pub(crate) fn canonical(data: &[u8]) {
         tenant: Tenant::Global,
         operation: Operation::Chat,
         provider: "p",
+        cluster: "c",
         model: "m",
         query: b"",
         headers: &headers,
