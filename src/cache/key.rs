@@ -101,7 +101,7 @@ impl Key {
                 }
             }
         }
-        Ok(Self(digest.0.finalize().into()))
+        Ok(digest.finish())
     }
 
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -127,16 +127,35 @@ impl fmt::Debug for Key {
     }
 }
 
-struct Digest(blake3::Hasher);
+/// Small parts are put together first: each has a price of its own to hash.
+struct Digest {
+    hasher: blake3::Hasher,
+    small: Vec<u8>,
+}
 
 impl Digest {
     fn new() -> Self {
-        Self(blake3::Hasher::new())
+        Self { hasher: blake3::Hasher::new(), small: Vec::with_capacity(SMALL) }
     }
 
     fn part(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.small.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        if bytes.len() > SMALL.saturating_sub(self.small.len()) {
+            self.flush();
+            self.hasher.update(bytes);
+        } else {
+            self.small.extend_from_slice(bytes);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(&self.small);
+        self.small.clear();
+    }
+
+    fn finish(mut self) -> Key {
+        self.flush();
+        Key(self.hasher.finalize().into())
     }
 
     fn headers(&mut self, headers: &Pairs, picked: fn(&[u8]) -> bool) {
@@ -231,6 +250,9 @@ fn tells_who_calls(header: &[u8]) -> bool {
     let credential = CREDENTIAL_HEADERS.iter().any(|name| name.as_bytes() == header);
     credential || OTHER_CREDENTIALS.contains(&header)
 }
+
+/// As much as the hash takes at once.
+const SMALL: usize = 1024;
 
 const VARYING: [&[u8]; 3] = [b"anthropic-", b"openai-", b"x-amzn-bedrock-"];
 

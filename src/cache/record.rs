@@ -198,7 +198,7 @@ impl Record {
 
     /// Written by a clock that is ahead of this one by more than clocks differ.
     pub(super) fn is_of_the_future(&self, now: Timestamp) -> bool {
-        self.created_ms > now.millis().saturating_add(MAX_SKEW_MS)
+        is_of_the_future(self.created_ms, now)
     }
 
     /// The value of the `age` header.
@@ -235,6 +235,10 @@ impl Record {
             body: self.body(),
         })
     }
+}
+
+pub(super) fn is_of_the_future(created_ms: u64, now: Timestamp) -> bool {
+    created_ms > now.millis().saturating_add(MAX_SKEW_MS)
 }
 
 /// Marks a record that leaves the process, where bytes can be lost or changed.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::index::{Index, SLOT_BYTES, Slot, WAYS};
 use super::key::Key;
-use super::record::{Entry, Form, Record};
+use super::record::{Entry, Form, Record, is_of_the_future};
 use crate::host::{Expect, SharedStore, Timestamp};
 use crate::store::{self, Edit, Lost};
 
@@ -223,7 +223,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), Missing> {
         let age = Duration::from_millis(now.millis().saturating_sub(slot.created_ms));
-        if slot.expires_ms <= now.millis() {
+        if slot.expires_ms <= now.millis() || is_of_the_future(slot.created_ms, now) {
             Err(Missing::Expired)
         } else if max_age.is_some_and(|max_age| age > max_age) {
             Err(Missing::TooOld)
@@ -252,7 +252,10 @@ fn body(
     now: Timestamp,
 ) -> Result<Option<Record>, Lost> {
     let bytes = store.load(&body_key(set, way))?.value.unwrap_or_default();
-    let right = |record: &Record| record.key == *key && record.form == form && record.is_fresh(now);
+    let right = |record: &Record| {
+        let whose = record.key == *key && record.form == form;
+        whose && record.is_fresh(now) && !record.is_of_the_future(now)
+    };
     Ok(Record::parse(bytes).filter(right))
 }
 
@@ -390,6 +393,16 @@ mod tests {
         };
         assert!(body(get(10)).is_some());
         assert_eq!(get(9), Found::Nothing(Missing::TooOld));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_answer_live_longer() {
+        let (fake, table) = (Fake::new(), table(8, 1000));
+        put(&table, &fake, 1, b"one", later(120_000));
+        assert!(body(get(&table, &fake, 1, later(61_000))).is_some(), "clocks differ a little");
+        assert_eq!(get(&table, &fake, 1, NOW), Found::Nothing(Missing::Expired));
+        table.sweep_set(&fake, 0, NOW).unwrap();
+        assert_eq!(get(&table, &fake, 1, later(120_000)), Found::Nothing(Missing::Absent));
     }
 
     #[test]

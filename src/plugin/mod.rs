@@ -5,7 +5,7 @@
 //! context, hands the event to the role's `step`, and answers with the flow.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
@@ -21,6 +21,8 @@ use root::Root;
 struct Stream {
     root: u32,
     role: Role,
+    /// It is among those that wait.
+    waiting: bool,
 }
 
 /// A role with the state of one stream.
@@ -39,8 +41,8 @@ enum Role {
 struct Contexts {
     roots: ById<Root>,
     streams: ById<Stream>,
-    /// Streams that wait for something that only time brings.
-    waiting: Vec<u32>,
+    /// Streams that wait for something that only time brings, longest not looked at first.
+    waiting: VecDeque<u32>,
     /// Who waits for the answer to which call: Envoy brings them to the root context.
     calls: ById<u32>,
 }
@@ -95,8 +97,9 @@ impl Contexts {
         if let Some(CallId(call)) = stream.role.awaits() {
             self.calls.insert(call, id);
         }
-        if stream.role.waits() && !self.waiting.contains(&id) {
-            self.waiting.push(id);
+        if stream.role.waits() && !stream.waiting {
+            stream.waiting = true;
+            self.waiting.push_back(id);
             if let Some(root) = self.roots.get_mut(&stream.root) {
                 root.hurry(envoy);
             }
@@ -129,15 +132,17 @@ impl Contexts {
     }
 
     fn tick(&mut self, root: u32) {
-        for id in std::mem::take(&mut self.waiting) {
-            match self.streams.get(&id) {
-                Some(stream) if stream.root != root => self.waiting.push(id),
-                Some(stream) if stream.role.waits() => self.wake(id, Event::Tick),
-                _ => {}
-            }
-            let waits = self.streams.get(&id).is_some_and(|stream| stream.role.waits());
-            if waits && !self.waiting.contains(&id) {
-                self.waiting.push(id);
+        // Some of them, or a crowd that waits would stop everyone else.
+        for _ in 0..self.waiting.len().min(LOOKS) {
+            let Some(id) = self.waiting.pop_front() else { break };
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            if stream.root == root {
+                stream.waiting = false;
+                if stream.role.waits() {
+                    self.wake(id, Event::Tick);
+                }
+            } else {
+                self.waiting.push_back(id);
             }
         }
         let idle = self.waiting.is_empty();
@@ -179,6 +184,10 @@ impl Role {
     }
 }
 
+/// How many streams that wait are looked at in one tick: at most some milliseconds of work, and with
+/// ticks as often as they then come, fifty thousand a second.
+const LOOKS: usize = 256;
+
 /// What a WASI reactor runs before anything else.
 #[unsafe(no_mangle)]
 extern "C" fn _initialize() {
@@ -203,7 +212,9 @@ extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
         if parent == 0 {
             contexts.roots.insert(context, Root::default());
         } else if let Some(root) = contexts.roots.get(&parent) {
-            contexts.streams.insert(context, Stream { root: parent, role: root.role() });
+            contexts
+                .streams
+                .insert(context, Stream { root: parent, role: root.role(), waiting: false });
         }
     });
 }

@@ -49,6 +49,22 @@ fn a_hundred_identical_requests_reach_the_provider_once() {
     gateway.assert_unharmed();
 }
 
+/// More than one worker looks at in one tick.
+#[test]
+fn a_large_crowd_at_one_worker_is_served_in_turn() {
+    let cache = json!({"ttl": "1h", "single_flight_wait": "1m"});
+    let gateway = Gateway::configured(|configuration| configuration["cache"] = cache.clone());
+    let body = chat("a large crowd");
+    let answers = at_once(&gateway, 300, |_| told("delay=3000", &body));
+    for answer in &answers {
+        assert_eq!((answer.status, answer.text()), (200, answers[0].text()));
+    }
+    assert_eq!(gateway.model.total(), 1);
+    // Others were served meanwhile and are now.
+    assert_eq!(gateway.post(CHAT, &chat("another")).status, 200);
+    gateway.assert_unharmed();
+}
+
 #[test]
 fn a_crowd_of_both_forms_shares_one_answer() {
     let gateway = cached(json!({"ttl": "1h", "single_flight_wait": "20s"}));

@@ -23,9 +23,10 @@ pub(super) async fn run(
     let running = compare::start(&subjects(), upstream)?;
     let [direct, noop, without, with] = &running[..] else { return Ok(()) };
     let mut parts = Map::new();
-    for (key, size) in ANSWERS {
+    for (number, (key, size)) in ANSWERS.into_iter().enumerate() {
         let order = Order::Sized(size);
-        let same = Load { order, ..cases::chat(REQUEST) };
+        // The cache does not know what is ordered: each answer has a request of its own.
+        let same = Load { order, ..cases::chat(REQUEST + number) };
         let different = Load { order, ..cases::different_chats(REQUEST) };
         let pair = |name: &str, subject, load: &Load| Pair {
             name: name.to_owned(),
