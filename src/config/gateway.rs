@@ -1,6 +1,7 @@
 //! The configuration of `root_id: gateway`.
 
 use super::auth;
+use super::breaker;
 use super::cache::{self, CacheSettings};
 use super::limits::{self, LimiterSettings};
 use super::mistakes::{Mistakes, Notes};
@@ -9,7 +10,7 @@ use super::schema::{Node, Object};
 use super::wire;
 use crate::identity::Auth;
 use crate::limit::{Rules, Spec};
-use crate::routing::Table;
+use crate::routing::{BreakerSettings, Table};
 
 /// What the operator wants of the gateway, resolved. It never changes: a new configuration is a
 /// new object, and requests in flight keep the one that they began with.
@@ -25,6 +26,7 @@ pub struct Gateway {
     pub limits: Rules,
     pub limiter: LimiterSettings,
     pub cache: Option<CacheSettings>,
+    pub breaker: BreakerSettings,
     /// 16 hexadecimal digits that tell configurations apart, the same for YAML and JSON.
     pub hash: Box<str>,
 }
@@ -76,6 +78,7 @@ impl Default for Gateway {
             limits: Rules::default(),
             limiter: LimiterSettings::default(),
             cache: None,
+            breaker: BreakerSettings::default(),
             hash: Box::default(),
         }
     }
@@ -88,6 +91,7 @@ fn gateway(root: &Object<'_>) -> Gateway {
     let limits = root.get("limits").map(|node| rules(&node, &limits::read(&node, &auth, &reach)));
     let limiter = root.get("limiter").map(|node| limits::settings(&node));
     let cache = root.get("cache").and_then(|node| cache::read(&node, &reach));
+    let breaker = root.get("breaker").map(|node| breaker::settings(&node));
     let client_ip = root.get("client_ip").map(|node| node.object(&["trusted_hops"]));
     let hops = client_ip.and_then(|section| section.get("trusted_hops"));
     let hops = hops.and_then(|node| node.whole(0..=MAX_HOPS));
@@ -108,6 +112,7 @@ fn gateway(root: &Object<'_>) -> Gateway {
         limits: limits.unwrap_or_default(),
         limiter: limiter.unwrap_or_default(),
         cache,
+        breaker: breaker.unwrap_or_default(),
         hash: default.hash,
     }
 }
@@ -119,11 +124,12 @@ fn rules(node: &Node<'_>, specs: &[Spec]) -> Rules {
     })
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "providers",
     "models",
     "default_model",
     "attempts",
+    "breaker",
     "auth",
     "consumers",
     "consumer_header",

@@ -12,6 +12,7 @@
 mod attempts;
 mod auth;
 mod azure;
+mod breaker;
 mod cache;
 mod gateway;
 mod limits;

@@ -44,7 +44,7 @@ pub(super) fn body(
         Ok(chain) => chain,
         Err(refusal) => return answer::refuse(call, Some(asked.into()), &refusal, host),
     };
-    let mut routed = Routed::new(call, asked, &body, &probe, &chain, service);
+    let mut routed = Routed::new(call, asked, &body, &probe, &chain, service, now);
     let ticket = match limits::admit(&mut routed, service, now, host) {
         Ok(ticket) => ticket,
         Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
@@ -100,7 +100,11 @@ impl Routed {
         probe: &Probe<'_>,
         chain: &Chain<'_>,
         service: &Service,
+        now: Timestamp,
     ) -> Self {
+        let mut entries: Vec<_> = chain.iter().collect();
+        service.breaker.order(&mut entries, now);
+        let first = entries.first().copied().unwrap_or(chain.first());
         let targets = service.config.routing.targets();
         let hop = |entry: Entry<'_>| {
             let target = targets.get(entry.target.index)?.clone();
@@ -109,8 +113,8 @@ impl Routed {
         let text = body.len().saturating_sub(probe.media.bytes);
         Self {
             asked: asked.into(),
-            hops: chain.iter().filter_map(hop).collect(),
-            attempts: chain.first().attempts.clone(),
+            attempts: first.attempts.clone(),
+            hops: entries.into_iter().filter_map(hop).collect(),
             stream: probe.stream,
             asked_for_usage: probe.asked_for_usage(),
             estimated_input: estimate(u64::try_from(text).unwrap_or(u64::MAX)),

@@ -28,19 +28,18 @@ pub(super) fn headers(
     let (retry, id) = (retry(headers), provider_id(headers));
     if details != b"via_upstream" {
         return match of_envoy(&details, status, retry) {
+            Some(error) if NOT_TRIED_DETAILS.iter().any(|why| contains(&details, why)) => {
+                let answer = replace(routed, error.status(), &error, id, host);
+                coded(answer, NOT_TRIED)
+            }
             Some(error) => replace(routed, error.status(), &error, id, host),
             None => pass(routed, status),
         };
     }
     if let Some(hidden) = hidden(status, retry, || is_not_the_callers(service, host)) {
-        let (mut state, flow) = replace(routed, hidden.status(), &hidden, id, host);
-        if handoff::refuses_credential(status)
-            && let State::Answered(ended) = &mut state
-            && let Some(problem) = &mut ended.error
-        {
-            problem.code = REFUSED;
-        }
-        return (state, flow);
+        let answer = replace(routed, hidden.status(), &hidden, id, host);
+        let refused = handoff::refuses_credential(status);
+        return if refused { coded(answer, REFUSED) } else { answer };
     }
     if end {
         let error = Error::new(kind(status), NO_DETAILS).retry(retry);
@@ -126,6 +125,20 @@ fn replace(
     (ended(routed, status, error, host), Flow::Pause)
 }
 
+/// With a code for logs that says more than the caller is told.
+fn coded((mut state, flow): (State, Flow), code: &'static str) -> (State, Flow) {
+    if let State::Answered(ended) = &mut state
+        && let Some(problem) = &mut ended.error
+    {
+        problem.code = code;
+    }
+    (state, flow)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
 /// An answer of another filter that is nobody's error: a redirect to log in, say.
 fn pass(routed: Routed, status: u16) -> (State, Flow) {
     (State::Relaying(Box::new(Relaying::opaque(routed, status, Ending::Open))), Flow::Continue)
@@ -152,7 +165,7 @@ fn rewrite(body: &[u8], host: &impl Host) -> Result<(), Status> {
 
 /// What Envoy, or a filter behind this one, means by an answer of its own.
 fn of_envoy(details: &[u8], status: u16, retry: Retry) -> Option<Error> {
-    let says = |part: &[u8]| details.windows(part.len()).any(|window| window == part);
+    let says = |part: &[u8]| contains(details, part);
     let error = |kind, message: &'static str| Some(Error::new(kind, message).retry(retry));
     let unavailable = |message: &'static str| {
         Some(Error::new(Kind::ServiceUnavailable, message).retry(in_a_moment(retry)))
@@ -240,6 +253,11 @@ fn retry(headers: &Pairs) -> Retry {
 
 /// The code for logs where a provider refused the gateway's credentials.
 pub(super) const REFUSED: &str = "credential_refused";
+
+/// The code for logs where Envoy made no attempt: the cluster has no healthy host, or as many
+/// requests as its circuit breaker allows. Envoy tries no other cluster then.
+pub(super) const NOT_TRIED: &str = "provider_not_tried";
+const NOT_TRIED_DETAILS: [&[u8]; 2] = [b"no_healthy_upstream", b"overflow"];
 
 /// What the response code details of this module's own answers begin with.
 const OWN_DETAILS: &[u8] = b"llm_";

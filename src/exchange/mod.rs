@@ -22,12 +22,12 @@ use crate::routing::{Attempts, Target};
 
 mod answer;
 mod ask;
+mod attempts;
 mod caching;
 mod failure;
 mod fleet;
 mod keeping;
 mod limits;
-mod refused;
 mod request;
 mod response;
 mod send;

@@ -11,6 +11,7 @@ use crate::host::{Host, Status};
 use crate::identity::Consumer;
 use crate::limit::{KeyPart, Limiter};
 use crate::metrics::{LimitLabels, Registry, Shape};
+use crate::routing::Breaker;
 use crate::store::Lost;
 
 /// What a request needs to be served, and what is shared by all of them.
@@ -24,6 +25,8 @@ pub struct Service {
     pub(super) cache: Option<Cache>,
     /// What a fleet shares behind the cache.
     pub(super) backend: Option<Backend>,
+    /// Who is tried last for now.
+    pub(super) breaker: Breaker,
     sweeper: Sweeper,
     /// Some limit counts by the caller's address.
     pub(super) by_client_ip: bool,
@@ -73,7 +76,8 @@ impl Service {
         Registry::announce(host, &config.hash)?;
         let by_client_ip = rules.iter().any(|rule| rule.counts_by(KeyPart::ClientIp));
         let sweeper = Sweeper { id: u64::from_le_bytes(worker), born: host.now() };
-        Ok(Self { metrics, limiter, cache, backend, sweeper, by_client_ip, config })
+        let breaker = Breaker::new(config.breaker, config.routing.targets().len());
+        Ok(Self { metrics, limiter, cache, backend, breaker, sweeper, by_client_ip, config })
     }
 
     /// How often [`Service::tick`] is wanted; zero: never.

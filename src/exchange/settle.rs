@@ -2,8 +2,8 @@
 
 use super::response::{Ending, Relaying};
 use super::{
-    Call, Ended, Joining, Problem, Routed, Served, Service, State, failure, keeping, limits,
-    refused,
+    Call, Ended, Joining, Problem, Routed, Served, Service, State, attempts, failure, keeping,
+    limits,
 };
 use crate::config::LogRequests;
 use crate::error::Kind;
@@ -141,7 +141,7 @@ fn count(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
             metrics.failover(host, &from.target, &to.target);
         }
     }
-    refused::count(ended, service, host);
+    attempts::learn(ended, service, now, host);
     if ended.error.as_ref().is_some_and(|problem| problem.code == STREAM_CUT) {
         metrics.stream_cut(host, target);
     }
@@ -186,7 +186,7 @@ fn publish_end(ended: &Ended, host: &impl Host) {
             set(host, "llm_provider", last.target.provider.name.as_bytes());
             set(host, "llm_upstream_model", last.model.as_bytes());
         }
-        number(host, "llm_attempts", attempts(served));
+        number(host, "llm_attempts", count_attempts(served));
     }
     if let Some((usage, quality)) = &ended.usage {
         publish_usage(usage, *quality, ended, host);
@@ -199,7 +199,7 @@ fn publish_end(ended: &Ended, host: &impl Host) {
     }
 }
 
-fn attempts(served: &Served) -> u64 {
+fn count_attempts(served: &Served) -> u64 {
     u64::try_from(served.tried.len()).unwrap_or(u64::MAX)
 }
 
@@ -239,7 +239,7 @@ fn log_end(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
             model: ended.asked.as_deref(),
             provider,
             status: ended.status,
-            attempts: ended.served.as_ref().map_or(0, attempts),
+            attempts: ended.served.as_ref().map_or(0, count_attempts),
             input_tokens: usage.input,
             output_tokens: usage.output,
             duration_us: now.micros_since(ended.call.started),

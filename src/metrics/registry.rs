@@ -54,7 +54,7 @@ pub enum Phase {
 /// Every series of one configuration.
 ///
 /// With T targets, P providers, C consumers, R rules and S reasons to skip the cache, these are
-/// defined with the registry: 8 T + 5 P + C + R + S + 24. The others are defined when they are first
+/// defined with the registry: 8 T + 6 P + C + R + S + 24. The others are defined when they are first
 /// counted: at most 8 x 34 x (T + 1) of `llm_requests_total`, and P x P failovers. What a request
 /// asks for adds none. A call that the host refuses is not counted and is no error: a request does
 /// not fail over a metric.
@@ -92,6 +92,7 @@ struct PerTarget {
 struct PerProvider {
     usage: [MetricId; Quality::ALL.len()],
     auth_failures: MetricId,
+    rests: MetricId,
     streams_cut: MetricId,
 }
 
@@ -108,6 +109,7 @@ impl Registry {
                     |quality| vec![name, quality],
                 )?,
                 auth_failures: define(host, &table::AUTH_FAILURES, &[name])?,
+                rests: define(host, &table::RESTS, &[name])?,
                 streams_cut: define(host, &table::STREAMS_CUT, &[name])?,
             })
         };
@@ -240,6 +242,10 @@ impl Registry {
 
     pub fn auth_failure(&self, host: &impl Metrics, target: &Target) {
         add(host, self.provider(target).map(|of| of.auth_failures), 1);
+    }
+
+    pub fn rested(&self, host: &impl Metrics, target: &Target) {
+        add(host, self.provider(target).map(|of| of.rests), 1);
     }
 
     pub fn stream_cut(&self, host: &impl Metrics, target: &Target) {

@@ -142,6 +142,11 @@ pub const AUTH_FAILURES: Metric = Metric::counter(
     &["provider"],
     "Attempts that a provider refused for the gateway's own credentials or account (401 to 403)",
 );
+pub const RESTS: Metric = Metric::counter(
+    "llm_provider_rests_total",
+    &["provider"],
+    "Times that a worker began to try a model of the provider last, since it kept failing",
+);
 pub const STREAMS_CUT: Metric = Metric::counter(
     "llm_streams_cut_total",
     &["provider"],
@@ -177,7 +182,7 @@ pub const CONFIG_INFO: Metric = Metric::gauge(
 );
 
 /// Every metric, in the order of the README.
-pub const METRICS: [Metric; 20] = [
+pub const METRICS: [Metric; 21] = [
     REQUESTS,
     ERRORS,
     TOKENS,
@@ -192,6 +197,7 @@ pub const METRICS: [Metric; 20] = [
     EVICTIONS,
     FAILOVERS,
     AUTH_FAILURES,
+    RESTS,
     STREAMS_CUT,
     DURATION,
     TTFT,

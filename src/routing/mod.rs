@@ -13,10 +13,12 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::price::Price;
 
+mod breaker;
 mod capability;
 mod chain;
 mod pattern;
 
+pub use breaker::{Breaker, BreakerSettings};
 pub use capability::Capabilities;
 pub use chain::{Chain, Entry, MAX_CHAIN, MAX_CHOICES};
 pub use pattern::{Allow, Pattern};

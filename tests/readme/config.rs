@@ -114,6 +114,7 @@ fn gateway() -> Value {
             "tokens": {"limit": 1, "burst": 1},
             "cost_usd": {"limit": 1, "burst": 1},
         }],
+        "breaker": {},
         "limiter": {},
         "cache": {
             "ttl": "1m", "operations": ["chat"], "models": ["gpt"],

@@ -8,9 +8,8 @@ use crate::cache::policy;
 use crate::identity;
 use crate::limit::{self, OnContention, Unit};
 use crate::protocol::Operation;
-use crate::routing::{Allow, Capabilities, Pattern};
+use crate::routing::{Allow, BreakerSettings, Capabilities, Pattern};
 
-/// Every part, also what nothing acts upon yet.
 fn read(config: &Json) -> Result<Gateway, Mistakes> {
     read_all(config, Gateway::from_bytes)
 }
@@ -184,6 +183,25 @@ fn every_option_is_read() {
     let backend = cache.backend.unwrap();
     assert_eq!((&*backend.cluster, backend.timeout), ("redis", Duration::from_millis(5)));
     assert_eq!(backend.protocol, BackendProtocol::Webdis);
+}
+
+#[test]
+fn a_breaker_has_defaults_and_bounds() {
+    let of = |change: &Json| read(&changed(&minimal(), change)).map(|config| config.breaker);
+    let expected = |failures, rest| BreakerSettings { failures, rest };
+    assert_eq!(of(&json!({})), Ok(expected(5, Duration::from_secs(10))));
+    assert_eq!(of(&json!({"breaker": {}})), of(&json!({})));
+    let own = json!({"breaker": {"failures": 1, "rest": "0s"}});
+    assert_eq!(of(&own), Ok(expected(1, Duration::ZERO)));
+    let wrong = json!({"breaker": {"failures": 0, "rest": "2h", "open": "1s"}});
+    assert_eq!(
+        lines(of(&wrong)),
+        [
+            "breaker.open: unknown key, expected failures or rest",
+            "breaker.failures: found 0, expected a whole number of 1 to 1000",
+            r#"breaker.rest: found "2h", expected a duration of 0ms to 1h, like "30s" or "5m""#,
+        ]
+    );
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn count_everything(host: &Fake, registry: &Registry, table: &Table) {
         registry.ttft_ms(host, target, 3);
         registry.time_per_output_token_us(host, target, 3);
         registry.auth_failure(host, target);
+        registry.rested(host, target);
         registry.stream_cut(host, target);
         for quality in Quality::ALL {
             registry.usage(host, target, quality);
@@ -143,6 +144,7 @@ fn every_metric_of_the_table_is_counted_under_its_public_name() {
         ("llm_failovers_total.from=openai;to=local", 2),
         ("llm_failovers_total.from=local;to=openai", 2),
         ("llm_provider_auth_failures_total.provider=local", 1),
+        ("llm_provider_rests_total.provider=local", 1),
         ("llm_streams_cut_total.provider=local", 1),
     ];
     for (name, value) in counters {
@@ -239,7 +241,7 @@ fn the_stated_bound_of_series_holds() {
     let (host, table) = (Fake::new(), table());
     let registry = define(&host, &table);
     let (targets, providers, consumers, rules, skips) = (3, 2, 2, 2, 2);
-    assert_eq!(series(&host).len(), 8 * targets + 5 * providers + consumers + rules + skips + 24);
+    assert_eq!(series(&host).len(), 8 * targets + 6 * providers + consumers + rules + skips + 24);
     for target in table.targets().iter().map(|t| Some(&**t)).chain([None]) {
         for operation in Operation::ALL.map(Some).into_iter().chain([None]) {
             (0..700).for_each(|status| registry.request(&host, operation, target, status));

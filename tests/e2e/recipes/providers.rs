@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::envoy::{Bootstrap, Envoy, Launch};
 use harness::model_server::{ModelServer, Options, Recorded};
+use harness::wire::Request;
 use harness::{http, wait_for};
 use serde_json::{Value, json};
 
@@ -77,9 +78,15 @@ fn a_refused_key_fails_over_too() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(only_request(&setup.openai).status, Some(401));
     setup.assert_keys_stay_apart();
+    let counted = || {
+        let refused = "wasmcustom.llm_provider_auth_failures_total.provider=openai";
+        envoy.admin().stat(refused).unwrap()
+    };
+    assert_eq!(counted(), 1, "although no caller noticed");
 
     let answer = post(&envoy, CHAT, &[DEMO], &chat("gpt-4o", "Hello"));
     assert_eq!(answer.status, 502, "the caller's own key is not to blame: {}", answer.text());
+    assert_eq!(counted(), 2);
 }
 
 #[test]
@@ -203,6 +210,63 @@ fn an_address_that_keeps_failing_is_left_alone() {
     .unwrap();
     let answers: Vec<u16> = (0..8).map(|_| ask()).collect();
     assert_eq!(answers, [200; 8]);
+}
+
+/// As shipped: after five failures in a row, for ten seconds.
+#[test]
+fn a_provider_that_keeps_failing_is_tried_last_until_it_is_well_again() {
+    let setup = Setup::failing("openai", "fail-first=5:500");
+    let envoy = setup.start(|_| ());
+    let ask = || {
+        let answer = post(&envoy, CHAT, &[DEMO], &chat("fast", "Hello"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        setup.openai.total()
+    };
+    let asked: Vec<usize> = (0..5).map(|_| ask()).collect();
+    assert_eq!(asked, [1, 2, 3, 4, 5], "each is made up for by the other");
+    let rested = Instant::now();
+    let meanwhile: Vec<usize> = (0..8).map(|_| ask()).collect();
+    // Unless this machine had no time for these.
+    if rested.elapsed() < Duration::from_secs(8) {
+        assert_eq!(meanwhile, [5; 8]);
+    }
+    let counted = |name: &str| envoy.admin().stat(&format!("wasmcustom.{name}")).unwrap();
+    let failovers = "llm_failovers_total.from=openai;to=anthropic";
+    assert_eq!((counted(failovers), counted("llm_provider_rests_total.provider=openai")), (5, 1));
+    wait_for("openai to be asked again", Duration::from_secs(60), || Ok((ask() > 5).then_some(())))
+        .unwrap();
+    let anthropic = setup.anthropic.total();
+    ask();
+    assert_eq!((setup.anthropic.total(), counted(failovers)), (anthropic, 5));
+}
+
+#[test]
+fn what_a_full_provider_cannot_take_goes_to_the_next_one() {
+    let setup = Setup::new();
+    let mut bootstrap = setup.bootstrap();
+    let clusters = bootstrap.0.pointer_mut("/static_resources/clusters").unwrap();
+    clusters[0]["circuit_breakers"]["thresholds"][0]["max_requests"] = json!(1);
+    let envoy = Launch::new(bootstrap).start().unwrap();
+    let address = envoy.address("gateway").unwrap();
+    let slow = Request::post(CHAT, &chat("gpt-4o", "Hello"))
+        .header("x-sim", "stall=headers")
+        .header(DEMO.0, DEMO.1)
+        .open(address)
+        .unwrap();
+    wait_for("the slow request", Duration::from_secs(10), || {
+        Ok((setup.openai.total() == 1).then_some(()))
+    })
+    .unwrap();
+    // Envoy does not retry this one.
+    let full = post(&envoy, CHAT, &[DEMO], &chat("fast", "Hello"));
+    assert_eq!(full.status, 503, "{}", full.text());
+    assert_eq!(full.header("retry-after"), Some("1"));
+    for _ in 0..4 {
+        let answer = post(&envoy, CHAT, &[DEMO], &chat("fast", "Hello"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!((setup.openai.total(), setup.anthropic.total()), (1, 4));
+    drop(slow);
 }
 
 /// Two providers behind TLS, and the files that the recipe reads.

@@ -68,6 +68,32 @@ fn no_route_to_a_model_has_a_total_timeout() {
     }
 }
 
+/// Where a failed attempt goes to another provider, or to an address that it has not met.
+#[test]
+fn every_provider_that_can_be_retried_is_rested_and_has_enough_retries() {
+    let mut checked = 0;
+    for file in files() {
+        let retries = file.text.contains("refresh_cluster_on_retry: true");
+        each_object(&file.yaml, &mut |object| {
+            let has_role = object.get("typed_extension_protocol_options");
+            if !retries || has_role.is_none_or(|has| !has.to_string().contains("llm_provider")) {
+                return;
+            }
+            checked += 1;
+            let told = format!("{}: {}", file.name, object["name"]);
+            let outliers = &object["outlier_detection"];
+            for key in ["consecutive_5xx", "base_ejection_time", "max_ejection_percent"] {
+                assert!(outliers.get(key).is_some(), "{told}: {key}");
+            }
+            let budget = &object["circuit_breakers"]["thresholds"][0]["retry_budget"];
+            assert!(budget["min_retry_concurrency"].as_u64().unwrap() >= 100, "{told}");
+            // With 0, a cluster whose only address rests would answer 503.
+            assert!(object.get("common_lb_config").is_none(), "{told}");
+        });
+    }
+    assert!(checked >= 8, "only {checked}");
+}
+
 #[test]
 fn every_recipe_says_how_to_start_it_and_what_to_change() {
     for file in files().iter().filter(|file| file.kind() != Kind::Part) {
