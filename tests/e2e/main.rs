@@ -9,6 +9,7 @@ mod limits;
 mod observed;
 mod page;
 mod prometheus;
+mod providers;
 mod recipes;
 mod reload;
 mod schemas;

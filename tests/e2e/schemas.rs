@@ -192,7 +192,9 @@ impl Documents {
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(format!("schemas-{name}-{}.jsonl", std::process::id()));
         fs::write(&file, self.0.join("\n")).unwrap();
-        let output = sdk::run_published(include_str!("schemas/published.py"), &file).unwrap();
+        let output =
+            sdk::run_python(include_str!("schemas/published.py"), &[file.to_str().unwrap()])
+                .unwrap();
         println!("{output}");
         let all = format!("passed: {0} of {0}", self.0.len());
         assert!(output.lines().any(|line| line == all), "{output}");

@@ -1,5 +1,7 @@
 //! The request.
 
+use std::ops::RangeInclusive;
+
 use super::super::chat::{self, Choice};
 use super::super::fields::{Warnings, invalid, missing, refuse, unsupported};
 use super::super::{Asked, Context, Translated, schema};
@@ -51,11 +53,21 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         max_tokens: chat::limit(&request),
         stop_sequences: (!stops.is_empty()).then_some(stops),
         temperature: request.temperature.take(),
-        p: request.top_p.take().map(nucleus),
+        p: nearest(request.top_p, 0.01..=0.99, "top_p", &mut warnings),
         k: request.top_k.take(),
         seed: request.seed.take(),
-        presence_penalty: penalty(request.presence_penalty, "presence_penalty", &mut warnings),
-        frequency_penalty: penalty(request.frequency_penalty, "frequency_penalty", &mut warnings),
+        presence_penalty: nearest(
+            request.presence_penalty,
+            0.0..=1.0,
+            "presence_penalty",
+            &mut warnings,
+        ),
+        frequency_penalty: nearest(
+            request.frequency_penalty,
+            0.0..=1.0,
+            "frequency_penalty",
+            &mut warnings,
+        ),
         thinking: think(request.reasoning_effort.as_deref(), context, &mut warnings)?,
         ..Default::default()
     };
@@ -181,20 +193,15 @@ fn format<'a>(
     Some(ResponseFormat { kind: "json_object".into(), json_schema, ..Default::default() })
 }
 
-/// Nearly all is as much as Cohere lets a model choose from, and its own default is less.
-fn nucleus(asked: Number<'_>) -> Number<'_> {
-    let known = asked.as_f64().clamp(0.01, 0.99);
-    if known == asked.as_f64() { asked } else { Number::from(known) }
-}
-
-/// Cohere knows 0 to 1 where OpenAI knows -2 to 2.
-fn penalty<'a>(
+/// Cohere's ranges are narrower than OpenAI's.
+fn nearest<'a>(
     asked: Option<Number<'a>>,
+    range: RangeInclusive<f64>,
     field: &'static str,
     warnings: &mut Warnings,
 ) -> Option<Number<'a>> {
     let asked = asked?;
-    let known = asked.as_f64().clamp(0.0, 1.0);
+    let known = asked.as_f64().clamp(*range.start(), *range.end());
     let same = known == asked.as_f64();
     warnings.add_if(!same, field);
     Some(if same { asked } else { Number::from(known) })

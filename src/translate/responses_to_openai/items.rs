@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use super::super::fields::{invalid, unsupported};
 use crate::error::Error;
 use crate::protocol::openai::chat::{
@@ -9,7 +11,7 @@ use crate::protocol::openai::chat::{
     ToolCall,
 };
 use crate::protocol::openai::responses::{FunctionCall, InputItem, InputMessage, Item, Part, Role};
-use crate::protocol::wire::TextOr;
+use crate::protocol::wire::{Raw, TextOr};
 
 pub(super) fn translate<'a>(
     instructions: Option<Cow<'a, str>>,
@@ -94,9 +96,17 @@ fn add<'a>(
             });
         }
         InputItem::Item(Item::Reasoning(_)) => {}
+        InputItem::Item(Item::Other(item)) if is_reasoning_by_reference(&item) => {}
         InputItem::Item(Item::Other(_)) => return Err(unsupported(format!("{at}.type"))),
     }
     Ok(())
+}
+
+/// Clients refer to what they take to be stored. Thinking is left out in any case.
+fn is_reasoning_by_reference(item: &Raw<'_>) -> bool {
+    let item = item.value().unwrap_or_default();
+    let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+    text("type") == "item_reference" && text("id").starts_with(REASONING_ID)
 }
 
 fn spoken<'a>(said: InputMessage<'a>, at: &str) -> Result<Message<'a>, Error> {
@@ -173,3 +183,6 @@ fn text_part(text: Cow<'_, str>) -> chat::Part<'_> {
 fn message(role: chat::Role, text: Cow<'_, str>) -> Message<'_> {
     Message { role, content: Some(TextOr::Text(text)), ..Default::default() }
 }
+
+/// As OpenAI's API makes them, and the answers here.
+const REASONING_ID: &str = "rs_";

@@ -14,7 +14,8 @@
 //! | `stream` | also `stream_options.include_usage`, for this API always tells |
 //!
 //! Refused: what lives at OpenAI: `previous_response_id`, `conversation`, `prompt`, `background`,
-//! items and images by reference, files by link, tools that are no functions; `top_logprobs`.
+//! items by reference but reasoning (a client that refers to them by itself wants to be told
+//! `store: false`), images by reference, files by link, tools that are no functions; `top_logprobs`.
 //!
 //! Left out with a warning: all fields that are not known here. Left out without one: reasoning of
 //! earlier turns, `metadata` (the answer has it), `store: false`.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use harness::envoy::{Bootstrap, Envoy, Launch};
 use harness::model_server::{ModelServer, Options, Recorded};
-use harness::tools::PYTHON_SIGNER;
 use harness::{http, sdk, shell, wait_for};
 use serde_json::{Value, json};
 
@@ -270,7 +269,7 @@ fn assert_signed(request: &Recorded, token: Option<&str>) {
         "headers": headers, "body": String::from_utf8(request.body.to_vec()).unwrap(),
         "key": KEY, "secret": SECRET, "service": "bedrock", "region": "us-east-1",
     });
-    let mut python = sdk::python_with(PYTHON_SIGNER).unwrap();
+    let mut python = sdk::python().unwrap();
     python.args(["-c", include_str!("sigv4.py"), &told.to_string()]);
     let output = shell::output(&mut python).unwrap();
     assert_eq!(output.trim(), part("Signature"), "{request:#?}");

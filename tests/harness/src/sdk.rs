@@ -1,31 +1,22 @@
 //! The official client libraries, for tests that use them as their users do.
 
-use std::path::{Path, PathBuf};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell;
 use crate::tools::python::{self, install};
-use crate::tools::{NODE_SDKS, PYTHON_SDKS, PYTHON_TYPES};
+use crate::tools::{NODE_SDKS, PYTHON_SDKS};
 
-/// Python with `openai`, `anthropic` and `ollama`; installed on first use.
+/// Python with the packages of [`PYTHON_SDKS`]; installed on first use.
 pub fn python() -> Result<Command> {
-    python_with(PYTHON_SDKS)
-}
-
-/// Runs a piece of Python that has the types of all providers; its output.
-pub fn run_published(script: &str, file: &Path) -> Result<String> {
-    shell::output(python_with(PYTHON_TYPES)?.arg("-c").arg(script).arg(file))
-}
-
-/// Python with these packages and no others; installed on first use.
-pub fn python_with(packages: &[&str]) -> Result<Command> {
-    let packages = install(&name("python", packages), |dir| {
-        eprintln!("installing {}", packages.join(" "));
+    let packages = install(&name("python", PYTHON_SDKS), |dir| {
+        eprintln!("installing {}", PYTHON_SDKS.join(" "));
         let mut pip = python::pip()?;
         pip.args(["install", "--quiet", "--disable-pip-version-check", "--target"]).arg(dir);
-        pip.arg("--only-binary=:all:").args(packages);
+        pip.arg("--only-binary=:all:").args(PYTHON_SDKS);
         shell::run(&mut pip).context("the Python clients cannot be installed")
     })?;
     let mut python = python::python()?;
@@ -40,7 +31,7 @@ pub fn run_python(script: &str, args: &[&str]) -> Result<String> {
     shell::output(python()?.arg("-c").arg(script).args(args))
 }
 
-/// Node with `openai` and `@anthropic-ai/sdk`; installed on first use.
+/// Node with the packages of [`NODE_SDKS`]; installed on first use.
 pub fn node() -> Result<Command> {
     let mut node = Command::new("node");
     // Modules are found from the working folder upwards.
@@ -83,6 +74,7 @@ fn without_proxies(command: &mut Command) {
 
 /// Another version is another folder.
 fn name(language: &str, packages: &[&str]) -> String {
-    let list = packages.join("-").replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
-    format!("sdk-{language}-{list}")
+    let mut hasher = DefaultHasher::new();
+    packages.hash(&mut hasher);
+    format!("sdk-{language}-{:016x}", hasher.finish())
 }

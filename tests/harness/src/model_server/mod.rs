@@ -28,6 +28,7 @@
 //! | `status=N` | an error of that status in the provider's own shape; below 400: the usual answer with that status. 429, 503 and 529 have `retry-after` |
 //! | `body=provider\|html\|plain\|empty` | the body of the error |
 //! | `fail-first=N:STATUS` | the first N requests with this same body have that error, the later ones none |
+//! | `key=KEY` | the key that the request has to bring |
 //! | `delay=MS` | time before anything is answered, so the time to the first token |
 //! | `pause=MS` | time between tokens |
 //! | `stall=headers\|body\|midtoken` | never answers; stops after the headers; stops in the middle of an event |

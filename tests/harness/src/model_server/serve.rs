@@ -75,7 +75,8 @@ impl State {
     }
 
     fn is_authorized(&self, call: &Call, protocol: Protocol) -> bool {
-        self.options.key.as_deref().is_none_or(|key| protocol.has_key(call, key))
+        let key = call.controls.key.as_ref().or(self.options.key.as_ref());
+        key.is_none_or(|key| protocol.has_key(call, key))
     }
 }
 

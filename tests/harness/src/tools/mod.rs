@@ -47,18 +47,20 @@ pub const OLLAMA: &str = "0.13.1";
 pub const OLLAMA_MODEL: &str = "llama3.2:1b";
 
 /// The official clients that the end-to-end tests run.
-pub const PYTHON_SDKS: &[&str] =
-    &["openai==2.54.0", "anthropic==2.12.0", "ollama==0.6.3", "h2==4.3.0"];
-/// The clients whose types say what a provider takes and answers.
-pub const PYTHON_TYPES: &[&str] = &[
+pub const PYTHON_SDKS: &[&str] = &[
     "openai==2.54.0",
     "anthropic==2.12.0",
+    "ollama==0.6.3",
+    "h2==4.3.0",
     "google-genai==3.6.1",
     "cohere==7.3.1",
-    "botocore==1.44.8",
-    "ollama==0.6.3",
+    "boto3==1.44.8",
 ];
-pub const NODE_SDKS: &[&str] = &["openai@6.49.0", "@anthropic-ai/sdk@1.12.0"];
-
-/// AWS's own signer of requests, against which those of Envoy's are checked.
-pub const PYTHON_SIGNER: &[&str] = &["botocore==1.44.8"];
+pub const NODE_SDKS: &[&str] = &[
+    "openai@6.49.0",
+    "@anthropic-ai/sdk@1.12.0",
+    "ai@6.0.325",
+    "@ai-sdk/openai@3.0.141",
+    "@ai-sdk/openai-compatible@2.0.92",
+    "zod@4.6.7",
+];

@@ -266,3 +266,13 @@ fn a_server_with_a_name_has_orders_of_its_own() {
     let status = |address| post_with(address, CHAT, &headers, &chat("m", "hello")).status;
     assert_eq!((status(named.address()), status(server().address())), (503, 200));
 }
+
+#[test]
+fn key() {
+    let server = server();
+    let status = |value: &str| {
+        let headers = [("x-sim", "key=right"), ("authorization", value)];
+        post_with(server.address(), CHAT, &headers, &chat("m", "hello")).status
+    };
+    assert_eq!((status("Bearer right"), status("Bearer wrong")), (200, 401));
+}

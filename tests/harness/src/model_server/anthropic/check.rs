@@ -185,6 +185,10 @@ static REQUEST: Shape = Shape::Object(&[
     ("container", MAY, Shape::Any),
     ("context_management", MAY, Shape::Free),
     ("inference_geo", MAY, Shape::Text),
+    ("speed", MAY, Shape::Word(&["standard", "fast"])),
+    ("diagnostics", MAY, Shape::Any),
+    ("user_profile_id", MAY, Shape::Text),
+    ("workspace_id", MAY, Shape::Text),
     ("mcp_servers", MAY, Shape::List(0, 20, &Shape::Free)),
 ]);
 

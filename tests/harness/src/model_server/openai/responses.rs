@@ -34,6 +34,7 @@ fn prompt(call: &Call) -> Result<Prompt, Fault> {
     match call.json.get("input") {
         text @ Some(Value::String(_)) => prompt.last = content(text, &mut prompt.input),
         Some(Value::Array(items)) => {
+            let (mut called, mut results) = (Vec::new(), Vec::new());
             for item in items {
                 let kind = item.get("type").and_then(Value::as_str).unwrap_or("message");
                 let role = item.get("role").and_then(Value::as_str);
@@ -44,8 +45,25 @@ fn prompt(call: &Call) -> Result<Prompt, Fault> {
                 };
                 let text = content(item.get(key), &mut prompt.input);
                 prompt.tool_result = kind == "function_call_output";
-                if prompt.tool_result || role == Some("user") {
-                    prompt.last = text;
+                let id = item.get("call_id").and_then(Value::as_str).unwrap_or_default();
+                match kind {
+                    "function_call" => called.push(id),
+                    "function_call_output" if called.contains(&id) => {
+                        results.push(text);
+                        prompt.last = results.join(" ");
+                    }
+                    "function_call_output" => {
+                        let message = format!(
+                            "No tool call found for function call output with call_id {id}."
+                        );
+                        return Err(Fault::new(400, message).param("input"));
+                    }
+                    _ => {
+                        results.clear();
+                        if role == Some("user") {
+                            prompt.last = text;
+                        }
+                    }
                 }
             }
         }
