@@ -37,13 +37,19 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
     if end || answer.is_none() {
         waiting.note(status, host);
     }
-    if end {
-        return (State::Done, Flow::Continue);
-    }
     let is_stream = match &answer {
         Some(answer) => answer.is_stream(),
         None => status == 200 && kind.starts_with(b"text/event-stream"),
     };
+    if end {
+        // A success that says nothing is none, and Envoy shall not take it for one.
+        if (answer.is_some() || is_stream) && (200..300).contains(&status) {
+            let status = Kind::Provider.row().status.to_string();
+            let told = write(Map::ResponseHeaders, ":status", Some(status.as_bytes()), host);
+            tell(told, "answer headers", host);
+        }
+        return (State::Done, Flow::Continue);
+    }
     if let Some(answer) = answer.as_ref().filter(|_| is_stream) {
         let kind = answer.content_type().as_bytes();
         let told = write(Map::ResponseHeaders, "content-type", Some(kind), host)

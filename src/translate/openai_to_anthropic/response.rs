@@ -59,7 +59,7 @@ pub(super) fn problem_error(status: u16, problem: &Problem<'_>) -> Error {
         Some("rate_limit_error") => Kind::RequestLimit,
         Some("timeout_error") => Kind::Timeout,
         Some("overloaded_error") => Kind::ServiceUnavailable,
-        Some("api_error") => Kind::Provider,
+        // Also `api_error`, which is said of an overloaded provider, too.
         _ => failure::kind(status),
     };
     failure::refusal(kind, problem.message.as_deref().unwrap_or_default())

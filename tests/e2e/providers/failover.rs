@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use harness::wire::{Answer, Request};
 use serde_json::{Value, json};
@@ -180,11 +181,11 @@ struct Call {
     answer: Answer,
 }
 
-/// The same in both dialects, streamed and not. `told`: what each provider is to do.
+/// The same in both dialects, streamed and not, at the same time. `told`: what each provider is to
+/// do.
 fn calls(model: &str, told: &[(&str, &str)]) -> Vec<Call> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let mut calls = Vec::new();
-    for (anthropic, stream) in [(false, false), (false, true), (true, false), (true, true)] {
+    let call = |anthropic: bool, stream: bool| {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let text = format!("call-{number}- and some more words until the end");
         let body = json!({"model": model, "max_tokens": 100, "stream": stream,
@@ -198,9 +199,13 @@ fn calls(model: &str, told: &[(&str, &str)]) -> Vec<Call> {
             request = request.header(&format!("x-sim-{provider}"), controls);
         }
         let answer = request.send(address()).unwrap();
-        calls.push(Call { anthropic, stream, text, answer });
-    }
-    calls
+        Call { anthropic, stream, text, answer }
+    };
+    thread::scope(|scope| {
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        let calls = kinds.map(|(anthropic, stream)| scope.spawn(move || call(anthropic, stream)));
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    })
 }
 
 impl Call {
