@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: the built filter inside a real Envoy. One module a topic.
 
 mod cache;
+mod clients;
 mod configuration;
 mod contract;
 mod demo;
