@@ -14,7 +14,7 @@
 //! | `tool_choice` `auto`, `none`, `required`, a function, allowed tools | `auto`, `none`, `any`, `tool`; other tools are taken out |
 //! | `parallel_tool_calls: false` | `disable_parallel_tool_use` |
 //! | `max_completion_tokens`, `max_tokens`, neither | `max_tokens`; the context's default |
-//! | `response_format: json_schema` | `output_config.format`, objects closed |
+//! | `response_format: json_schema` | `output_config.format`, objects closed, rules that Anthropic does not know in the description |
 //! | `response_format: json_object` | a sentence in `system` |
 //! | `reasoning_effort` | `thinking` and `output_config.effort`, or a budget of 1024 to 32768 tokens for models up to 4.5 |
 //! | `thinking` | the same; adaptive where the model takes no budget, a budget where it is not adaptive |

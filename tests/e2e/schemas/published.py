@@ -252,9 +252,24 @@ def anthropic_rules(body):
         yield "thinking must not be on when a call is forced"
     if "tool_choice" in body and not body.get("tools"):
         yield "tool_choice needs tools"
+    wanted = [body["output_config"]["format"]["schema"]] if body.get("output_config", {}).get("format") else []
+    for schema in wanted + [tool["input_schema"] for tool in body.get("tools", []) if tool.get("strict")]:
+        yield from unclosed(schema)
     for tool in body.get("tools", []):
         if "input_schema" in tool and tool["input_schema"].get("type") != "object":
             yield "a tool's schema must be of an object"
+
+
+def unclosed(schema):
+    """What Anthropic's own client would take out of a schema before it sends it."""
+    import anthropic
+
+    told = lambda value: sorted(strings(value, "description"))
+    closed = anthropic.transform_schema(schema)
+    if told(closed) != told(schema):
+        yield f"a schema has what it must not: {set(told(closed)) - set(told(schema))}"
+    if json.dumps(closed).count("additionalProperties") != json.dumps(schema).count('"additionalProperties": false'):
+        yield "an object of a schema is open"
 
 
 def blank_texts(blocks):
@@ -299,6 +314,8 @@ def bedrock_rules(body):
         answered = {b["toolResult"]["toolUseId"] for b in turn["content"] if "toolResult" in b}
         if turn["role"] == "user" and called != answered:
             yield f"calls {called} are answered by {answered}"
+    structure = body.get("outputConfig", {}).get("textFormat", {}).get("structure")
+    yield from unclosed(json.loads(structure["jsonSchema"]["schema"])) if structure else ()
     used = any("toolUse" in b for t in turns for b in t["content"])
     if used and "toolConfig" not in body:
         yield "calls need a toolConfig"

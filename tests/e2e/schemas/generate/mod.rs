@@ -94,6 +94,11 @@ fn schema(dice: &mut Dice) -> Value {
         json!({"type": "object", "properties": {"city": {"type": "string", "description": "A city"}}, "required": ["city"], "additionalProperties": false}),
         json!({"type": "object", "properties": {}}),
         json!({"type": "object", "properties": {
+            "n": {"type": "integer", "description": "A number", "minimum": 1, "maximum": 9},
+            "s": {"type": "string", "pattern": "^a+$", "minLength": 1, "format": "date"},
+            "l": {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": true}]}, "minItems": 2, "maxItems": 3}
+        }, "required": ["n"], "additionalProperties": true}),
+        json!({"type": "object", "properties": {
             "list": {"type": "array", "items": {"$ref": "#/$defs/item"}},
             "unit": {"type": "string", "enum": ["c", "f"]},
             "either": {"anyOf": [{"type": "integer"}, {"type": "null"}]}
