@@ -29,11 +29,17 @@ impl Warnings {
     /// All members that have no field, unless they say nothing. The names are the caller's, so only
     /// plain ones are repeated.
     pub(super) fn rest(&mut self, rest: &Rest<'_>) {
+        self.rest_of("", rest);
+    }
+
+    /// The same of an object within the request.
+    pub(super) fn rest_of(&mut self, within: &str, rest: &Rest<'_>) {
+        let dot = if within.is_empty() { "" } else { "." };
         for (name, value) in rest.iter() {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             let says_nothing = matches!(value.as_str(), "null" | "false" | "{}" | "[]");
             if !says_nothing && (1..=64).contains(&name.len()) && name.bytes().all(plain) {
-                self.add(name.into_owned());
+                self.add(format!("{within}{dot}{name}"));
             }
         }
     }

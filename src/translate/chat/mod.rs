@@ -7,6 +7,6 @@ mod request;
 pub(super) use answer::{Chunks, Reply, function_call};
 pub(super) use calls::Calls;
 pub(super) use request::{
-    Choice, EFFORTS, JSON_ONLY, arguments, choice, choice_field, limit, object, refuse_common,
-    stops, tools,
+    Choice, EFFORTS, JSON_ONLY, arguments, choice, choice_field, limit, messages, object,
+    refuse_common, seed, stops, tools,
 };

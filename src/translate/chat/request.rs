@@ -1,12 +1,13 @@
 //! What every provider has to read of a chat completion request.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use crate::error::Error;
 use crate::protocol::openai::ChatCompletionRequest;
-use crate::protocol::openai::chat::{FunctionTool, Tool, ToolChoice};
-use crate::protocol::wire::{Raw, TextOr};
-use crate::translate::fields::{invalid, refuse, unsupported};
+use crate::protocol::openai::chat::{FunctionTool, Message, Role, Tool, ToolChoice};
+use crate::protocol::wire::{Number, Raw, TextOr};
+use crate::translate::fields::{Warnings, invalid, refuse, unsupported};
 
 /// Which tools the model may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,33 @@ pub(in crate::translate) fn refuse_common(
     refuse(request.web_search_options.is_some(), "web_search_options")?;
     let modalities = request.modalities.as_deref().unwrap_or_default();
     refuse(modalities.iter().any(|modality| modality != "text"), "modalities")
+}
+
+/// The messages. What of them no other provider has a word for is named: it is about a message, not
+/// what it says.
+pub(in crate::translate) fn messages<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    warnings: &mut Warnings,
+) -> Vec<Message<'a>> {
+    let messages = std::mem::take(&mut request.messages);
+    for message in &messages {
+        let named = message.name.is_some() && message.role != Role::Function;
+        warnings.add_if(named, "messages.name");
+        warnings.rest_of("messages", &message.rest);
+    }
+    messages
+}
+
+/// The seed, if the provider knows such numbers.
+pub(in crate::translate) fn seed<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    known: RangeInclusive<f64>,
+    warnings: &mut Warnings,
+) -> Option<Number<'a>> {
+    let seed = request.seed.take()?;
+    let fits = known.contains(&seed.as_f64());
+    warnings.add_if(!fits, "seed");
+    fits.then_some(seed)
 }
 
 /// The most tokens that the answer may have.

@@ -22,13 +22,13 @@
 //! | `user`, `safety_identifier` | `metadata.user_id` |
 //!
 //! Refused: `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
-//! `web_search_options`, audio parts, images and files of other kinds, files by id, tools that are no
-//! functions, a forced call where the model always thinks.
+//! `web_search_options`, audio parts, images and files of other kinds, files by id, tools that are
+//! no functions, a forced call where the model always thinks.
 //!
-//! Left out with a warning: `seed`, `presence_penalty`, `frequency_penalty`; `temperature` above 1
-//! is 1; sampling parameters where the model takes none, thinks, or takes one of two; thinking that
-//! does not fit with the rest, or that the model cannot do without; all fields that are not known
-//! here.
+//! Left out with a warning: a message's `name`, `seed`, `presence_penalty`, `frequency_penalty`;
+//! `temperature` above 1 is 1; sampling parameters where the model takes none, thinks, or takes one
+//! of two; thinking that does not fit with the rest, or that the model cannot do without; all
+//! fields that are not known here.
 //!
 //! Answers: `thinking` becomes `reasoning_content` and, with its signature, `thinking_blocks`. Stop
 //! reasons: `end_turn`, `stop_sequence`, `pause_turn`: `stop`; `max_tokens`,

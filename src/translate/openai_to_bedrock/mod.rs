@@ -17,13 +17,14 @@
 //! | `reasoning_effort`, `thinking`, `top_k` for Claude | as at Anthropic, in `additionalModelRequestFields` and `outputConfig.effort` |
 //! | `reasoning_effort` for OpenAI's open models | the same, in `additionalModelRequestFields` |
 //!
-//! Refused: images by link or of other kinds, files by id, `tool_choice: none` after calls, `n` above 1, `logprobs`,
-//! `top_logprobs`, `logit_bias`, `audio`, `modalities` but text, `web_search_options`, tools that
-//! are no functions.
+//! Refused: images by link or of other kinds, files by id, `tool_choice: none` after calls, `n`
+//! above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
+//! `web_search_options`, tools that are no functions.
 //!
-//! Left out with a warning: `temperature` above 1 is 1; `seed`, penalties, `parallel_tool_calls: false`, `user`,
-//! `safety_identifier`; `reasoning_effort`, `thinking`, `top_k` for other models; sampling
-//! parameters that a Claude does not take; all fields that are not known here.
+//! Left out with a warning: a message's `name`, `temperature` above 1 is 1; `seed`, penalties,
+//! `parallel_tool_calls: false`, `user`, `safety_identifier`; `reasoning_effort`, `thinking`,
+//! `top_k` for other models; sampling parameters that a Claude does not take; all fields that are
+//! not known here.
 //!
 //! Answers: `reasoningContent` becomes `reasoning_content` and `thinking_blocks`. Stop reasons:
 //! `end_turn`, `stop_sequence`: `stop`; `max_tokens`, `model_context_window_exceeded`: `length`;

@@ -14,9 +14,10 @@
 //! Refused: audio and files, `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`,
 //! `modalities` but text, `web_search_options`, tools that are no functions.
 //!
-//! Left out with a warning: `parallel_tool_calls: false`, `strict` of some tools, `user`,
-//! `safety_identifier`, `thinking`, `reasoning_effort` for other models, all fields that are not
-//! known here; penalties outside of 0 to 1 and `top_p` outside of 0.01 to 0.99 become the nearest.
+//! Left out with a warning: a message's `name`, `parallel_tool_calls: false`, `strict` of some
+//! tools, `user`, `safety_identifier`, `thinking`, `reasoning_effort` for other models, all fields
+//! that are not known here; penalties outside of 0 to 1 and `top_p` outside of 0.01 to 0.99 become
+//! the nearest.
 //!
 //! Answers: `thinking` and the plan for tools become `reasoning_content`. Finish reasons:
 //! `COMPLETE`, `STOP_SEQUENCE`: `stop`; `MAX_TOKENS`: `length`; `TOOL_CALL`: `tool_calls`; `ERROR`

@@ -30,7 +30,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     };
     let mut function_call = None;
     let mut messages = Vec::new();
-    for (index, message) in std::mem::take(&mut request.messages).into_iter().enumerate() {
+    for (index, message) in chat::messages(&mut request, &mut warnings).into_iter().enumerate() {
         messages.push(translate(message, index, &mut function_call)?);
     }
     let strict = tools.iter().filter(|tool| tool.function.strict == Some(true)).count();
@@ -53,9 +53,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         max_tokens: chat::limit(&request),
         stop_sequences: (!stops.is_empty()).then_some(stops),
         temperature: request.temperature.take(),
-        p: nearest(request.top_p, 0.01..=0.99, "top_p", &mut warnings),
+        p: nearest(request.top_p.take(), 0.01..=0.99, "top_p", &mut warnings),
         k: request.top_k.take(),
-        seed: request.seed.take(),
+        seed: chat::seed(&mut request, 0.0..=f64::MAX, &mut warnings),
         presence_penalty: nearest(
             request.presence_penalty,
             0.0..=1.0,

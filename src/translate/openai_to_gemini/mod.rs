@@ -19,9 +19,10 @@
 //! `web_search_options`, files by id, tools that are no functions, results of calls that were not
 //! made.
 //!
-//! Left out with a warning: `parallel_tool_calls: false`, `strict` of tools, `user`,
-//! `safety_identifier`, `reasoning_effort` where the model does not think, all fields that are not
-//! known here. Left out without one: `cache_control` (Gemini caches by itself), earlier thinking.
+//! Left out with a warning: a message's `name`, `parallel_tool_calls: false`, `strict` of tools,
+//! `user`, `safety_identifier`, `reasoning_effort` where the model does not think, all fields that
+//! are not known here. Left out without one: `cache_control` (Gemini caches by itself), earlier
+//! thinking.
 //!
 //! Answers: parts that are thoughts become `reasoning_content`. Finish reasons: `STOP`: `stop`, or
 //! `tool_calls` where there are any; `MAX_TOKENS`: `length`; a blocked prompt, `SAFETY`,

@@ -25,7 +25,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut tools = chat::tools(&mut request)?;
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::new(version >= (3, 0));
-    for (index, message) in std::mem::take(&mut request.messages).into_iter().enumerate() {
+    for (index, message) in chat::messages(&mut request, &mut warnings).into_iter().enumerate() {
         conversation.add(message, index)?;
     }
     if conversation.contents.is_empty() {
@@ -54,7 +54,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         top_k: request.top_k.take(),
         presence_penalty: request.presence_penalty.take(),
         frequency_penalty: request.frequency_penalty.take(),
-        seed: request.seed.take(),
+        seed: chat::seed(&mut request, f64::from(i32::MIN)..=f64::from(i32::MAX), &mut warnings),
         response_mime_type,
         response_json_schema,
         thinking_config,

@@ -17,8 +17,8 @@
 //! force a call), `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but
 //! text, `web_search_options`, tools that are no functions, results of calls that were not made.
 //!
-//! Left out with a warning: `parallel_tool_calls: false`, `strict` of tools, `user`,
-//! `safety_identifier`, `thinking`, all fields that are not known here.
+//! Left out with a warning: a message's `name`, `parallel_tool_calls: false`, `strict` of tools,
+//! `user`, `safety_identifier`, `thinking`, all fields that are not known here.
 //!
 //! Answers: `thinking` becomes `reasoning_content`. Done reasons: `length`: `length`; others:
 //! `tool_calls` where there are any, else `stop`. Calls without an id get one.

@@ -26,7 +26,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         Some(Choice::Auto) | None => {}
     }
     let mut conversation = Conversation::default();
-    for (index, message) in std::mem::take(&mut request.messages).into_iter().enumerate() {
+    for (index, message) in chat::messages(&mut request, &mut warnings).into_iter().enumerate() {
         conversation.add(message, &format!("messages[{index}]"))?;
     }
     let stops = chat::stops(request.stop.take());

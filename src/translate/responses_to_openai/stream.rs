@@ -26,6 +26,8 @@ pub(in crate::translate) struct Stream {
     started: bool,
     items: Vec<OutputItem<'static>>,
     open: Option<Open>,
+    /// The numbers of the calls that have begun.
+    calls: Vec<u64>,
     finish_reason: Option<String>,
     usage: Option<Usage>,
     done: bool,
@@ -54,6 +56,7 @@ impl Stream {
             started: false,
             items: Vec::new(),
             open: None,
+            calls: Vec::new(),
             finish_reason: None,
             usage: None,
             done: false,
@@ -204,6 +207,11 @@ impl Stream {
         let number = call.index.or(current.filter(|_| call.id.is_none()));
         let number = number.unwrap_or(index(self.items.len()));
         if current != Some(number) {
+            if self.calls.contains(&number) {
+                // It has been told whole already.
+                return Err(failure::garbled());
+            }
+            self.calls.push(number);
             self.close(out);
             let item_id = id(&self.context, "fc", self.items.len());
             let call_id =
