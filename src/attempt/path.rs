@@ -2,9 +2,8 @@
 
 use crate::config::{AzureVersion, Provider};
 use crate::error::{Error, Kind};
-use crate::identity::CREDENTIAL_PARAMETERS;
 use crate::protocol::model_path::ModelPath;
-use crate::protocol::{Dialect, Operation, percent_decode, query, read_path};
+use crate::protocol::{Dialect, Operation, percent_decode, read_path};
 use crate::translate;
 
 /// The caller's path at a provider that takes the call as it is. `step` is the model of this
@@ -63,13 +62,10 @@ fn azure(
     })
 }
 
-/// Gemini's paths name the model, and may hold the caller's key.
+/// Gemini's paths name the model.
 fn gemini(provider: &Provider, path: &[u8], step: Option<&str>) -> Vec<u8> {
     let named = step.and_then(|model| ModelPath::of(path)?.with(model));
-    let path = named.as_deref().unwrap_or(path);
-    let without = provider.credential.as_ref();
-    let without = without.and_then(|_| query::without(path, &CREDENTIAL_PARAMETERS));
-    rebase(without.as_deref().unwrap_or(path), &provider.base_path)
+    rebase(named.as_deref().unwrap_or(path), &provider.base_path)
 }
 
 pub(super) fn unknown() -> Error {

@@ -12,7 +12,6 @@ use crate::cache::serve::Hit;
 use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question, Wants};
 use crate::error::{Error, Kind, Retry};
 use crate::host::{CallId, Event, Flow, Host, Pairs, SafeValue, Timestamp};
-use crate::identity::CREDENTIAL_PARAMETERS;
 use crate::metrics::CacheResult;
 use crate::protocol::{Dialect, query};
 
@@ -213,12 +212,11 @@ fn question(
     cache: &Cache,
     service: &Service,
 ) -> Result<Question, Skip> {
-    let tenant = tenant(routed, service);
-    let path = path(routed.call.dialect, tenant, headers);
+    let path = path(routed.call.dialect, headers);
     let query = path.iter().position(|byte| *byte == b'?').and_then(|at| path.get(at..));
     let first = routed.hops.first();
     let subject = Subject {
-        tenant,
+        tenant: tenant(routed, service),
         operation: routed.call.operation,
         provider: first.map_or("", |hop| &hop.target.provider.name),
         cluster: first.map_or("", |hop| &hop.target.provider.cluster),
@@ -231,18 +229,14 @@ fn question(
     cache.question(&subject, &routed.asked, body, wants, directives)
 }
 
-/// The path with the parameters that an answer depends on. Gemini's also say who asks, and in which
-/// form.
-fn path<'a>(dialect: Dialect, tenant: Tenant<'_>, headers: &'a Pairs) -> Cow<'a, [u8]> {
+/// The path with the parameters that an answer depends on. One of Gemini's says in which form it is
+/// to come.
+fn path(dialect: Dialect, headers: &Pairs) -> Cow<'_, [u8]> {
     let path = headers.get(":path").unwrap_or_default();
     if dialect != Dialect::Gemini {
         return path.into();
     }
-    let path = query::without(path, &["alt", "$alt"]).map_or(path.into(), Cow::Owned);
-    if tenant == Tenant::Caller {
-        return path;
-    }
-    query::without(&path, &CREDENTIAL_PARAMETERS).map_or(path, Cow::Owned)
+    query::without(path, &["alt", "$alt"]).map_or(path.into(), Cow::Owned)
 }
 
 /// Who may share the answer: nobody who could not have asked for it.

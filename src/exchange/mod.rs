@@ -4,8 +4,8 @@
 //! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
 //! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
 //! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
-//! [`limits`] and [`caching`] are what those ask along the way; [`keeping`] and [`fleet`] are what
-//! the cache does with answers, and beyond this process.
+//! [`query_keys`], [`limits`] and [`caching`] are what those ask along the way; [`keeping`] and
+//! [`fleet`] are what the cache does with answers, and beyond this process.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ mod failure;
 mod fleet;
 mod keeping;
 mod limits;
+mod query_keys;
 mod request;
 mod response;
 mod send;

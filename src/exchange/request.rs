@@ -1,13 +1,11 @@
 //! The request's headers, until its body is whole: who calls, and what the headers alone refuse.
 
-use std::borrow::Cow;
-
 use super::caching::Caching;
-use super::{Call, Reading, Service, Spent, State, answer};
+use super::{Call, Reading, Service, Spent, State, answer, query_keys};
 use crate::config::Unmatched;
 use crate::error::{Dialect, Error, Kind};
 use crate::host::{Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
-use crate::identity::{CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS, RequestId, client_ip};
+use crate::identity::{CREDENTIAL_HEADERS, RequestId, client_ip};
 use crate::limit::Standings;
 use crate::protocol::probe::Source;
 use crate::protocol::{Endpoint, Operation, multipart, query};
@@ -61,18 +59,20 @@ pub(super) fn headers(
         caching: Caching::default(),
     };
     let body = Body { end, encoding, length };
-    match identify(&mut call, endpoint, &body, service, &headers, host) {
+    let lifted = query_keys::lift(call.dialect, &headers, host);
+    let seen = lifted.as_ref().unwrap_or(&headers);
+    match identify(&mut call, endpoint, &body, service, seen, host) {
         Err(refusal) => answer::refuse(call, None, &refusal, host),
         Ok(Next::Models) => answer::models(call, endpoint, service, host),
         Ok(Next::Pass) => {
-            remove_credentials(service, call.dialect, &headers, host);
+            remove_credentials(service, seen, host);
             (State::Passing, Flow::Continue)
         }
         Ok(Next::Read) => {
-            let path = remove_credentials(service, call.dialect, &headers, host);
-            let path = path.as_deref().or(headers.get(":path")).unwrap_or_default();
-            let source = Source::of(operation, path, headers.get("content-type"));
-            let reading = Reading { call, source, headers };
+            remove_credentials(service, seen, host);
+            let path = seen.get(":path").unwrap_or_default();
+            let source = Source::of(operation, path, seen.get("content-type"));
+            let reading = Reading { call, source, headers: lifted.unwrap_or(headers) };
             (State::Reading(Box::new(reading)), Flow::Pause)
         }
     }
@@ -115,10 +115,7 @@ fn identify(
     host: &impl Host,
 ) -> Result<Next, Error> {
     let config = &service.config;
-    let path = headers.get(":path").unwrap_or_default();
-    let is_gemini = call.dialect == Dialect::Gemini;
-    let in_query = || query::value(path, CREDENTIAL_PARAMETERS[0]).filter(|_| is_gemini);
-    call.consumer = config.auth.identify(headers, || in_query().map(Cow::into_owned))?;
+    call.consumer = config.auth.identify(headers)?;
     if service.by_client_ip {
         let forwarded = headers.iter().filter(|(name, _)| *name == b"x-forwarded-for");
         let source = host.property(&["source", "address"]).unwrap_or_default();
@@ -129,7 +126,7 @@ fn identify(
         Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags => return Ok(Next::Models),
         Endpoint::Unmatched => return Err(unknown_url(headers)),
     }
-    if call.operation == Operation::GeminiStream && !asks_for_events(path) {
+    if call.operation == Operation::GeminiStream && !asks_for_events(headers) {
         let message = "Streams are server-sent events here: ask for them with `?alt=sse`.";
         return Err(Error::new(Kind::InvalidRequest, message).param("alt"));
     }
@@ -158,29 +155,19 @@ fn identify(
     Ok(Next::Read)
 }
 
-/// A key that is for this gateway is for nobody behind it. Returns the path, if it had one.
-fn remove_credentials(
-    service: &Service,
-    dialect: Dialect,
-    headers: &Pairs,
-    host: &impl Host,
-) -> Option<Vec<u8>> {
+/// A key that is for this gateway is for nobody behind it.
+fn remove_credentials(service: &Service, headers: &Pairs, host: &impl Host) {
     if !service.config.auth.hides_credentials() {
-        return None;
+        return;
     }
     for name in CREDENTIAL_HEADERS.iter().filter(|name| headers.get(name).is_some()) {
         report(host.remove_header(Map::RequestHeaders, name.as_bytes()), "credentials", host);
     }
-    let path = headers.get(":path").filter(|_| dialect == Dialect::Gemini)?;
-    let without = query::without(path, &CREDENTIAL_PARAMETERS)?;
-    if let Some(path) = SafeValue::new(&without) {
-        report(host.set_header(Map::RequestHeaders, ":path", path), "credentials", host);
-    }
-    Some(without)
 }
 
 /// Whether a stream is to come as server-sent events; Gemini's other form is one long array.
-fn asks_for_events(path: &[u8]) -> bool {
+fn asks_for_events(headers: &Pairs) -> bool {
+    let path = headers.get(":path").unwrap_or_default();
     ["alt", "$alt"].iter().any(|name| query::value(path, name).as_deref() == Some(b"sse"))
 }
 

@@ -1,6 +1,5 @@
 //! Consumers: who pays, by key or by the word of an earlier filter.
 
-use std::borrow::Cow;
 use std::hint::black_box;
 
 use sha2::{Digest, Sha256};
@@ -48,16 +47,11 @@ impl ConsumerId {
 
 impl Auth {
     /// The consumer of a request; `None` if it came without a name and may.
-    /// `in_query`: the key that stands in the path, where the protocol has one there.
-    pub fn identify(
-        &self,
-        headers: &Pairs,
-        in_query: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Result<Option<ConsumerId>, Error> {
+    pub fn identify(&self, headers: &Pairs) -> Result<Option<ConsumerId>, Error> {
         let (found, absent) = match &self.consumer_header {
             Some(header) => (self.by_name(headers, header)?, UNKNOWN_CONSUMER),
             None if self.mode == Mode::Off => return Ok(None),
-            None => (self.by_key(headers, in_query)?, NO_KEY),
+            None => (self.by_key(headers)?, NO_KEY),
         };
         if found.is_none() && self.mode == Mode::Required {
             return Err(Error::new(Kind::Authentication, absent));
@@ -92,13 +86,8 @@ impl Auth {
     }
 
     /// Looks at every key of every consumer whatever it finds, so that the time taken tells nothing.
-    fn by_key(
-        &self,
-        headers: &Pairs,
-        in_query: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Result<Option<ConsumerId>, Error> {
-        let key = key(headers).map(Cow::Borrowed).or_else(|| in_query().map(Cow::Owned));
-        let Some(key) = key else {
+    fn by_key(&self, headers: &Pairs) -> Result<Option<ConsumerId>, Error> {
+        let Some(key) = key(headers) else {
             return Ok(None);
         };
         let digest: [u8; 32] = Sha256::digest(key).into();
@@ -118,9 +107,6 @@ impl Auth {
 /// Where callers put their keys, in the order in which they are looked at.
 pub const CREDENTIAL_HEADERS: [&str; 4] =
     ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
-
-/// Parameters of the query in which Google's clients may put theirs; the first has a key.
-pub const CREDENTIAL_PARAMETERS: [&str; 3] = ["key", "access_token", "oauth_token"];
 
 /// The first key of the request. An `authorization` of another scheme than `Bearer` is no key.
 fn key(headers: &Pairs) -> Option<&[u8]> {
@@ -163,7 +149,7 @@ mod tests {
 
     /// The consumer's name, `-` for none, or the message of a refusal.
     fn outcome(auth: &Auth, headers: &[(&str, &str)]) -> String {
-        match auth.identify(&headers.iter().copied().collect(), || None) {
+        match auth.identify(&headers.iter().copied().collect()) {
             Ok(Some(id)) => auth.consumer(id).unwrap().name.to_string(),
             Ok(None) => "-".to_owned(),
             Err(error) => {
@@ -199,18 +185,6 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_query_counts_where_no_header_has_one() {
-        let auth = auth(Mode::Required, None);
-        let name = |headers: &[(&str, &str)], key: &str| {
-            let headers = headers.iter().copied().collect();
-            auth.identify(&headers, || Some(key.into())).ok().flatten().map(ConsumerId::index)
-        };
-        assert_eq!(name(&[], "sk-web"), Some(0));
-        assert_eq!(name(&[], "sk-wrong"), None);
-        assert_eq!(name(&[("x-goog-api-key", "sk-old")], "sk-web"), Some(1));
-    }
-
-    #[test]
     fn a_wrong_key_passes_only_where_keys_are_not_looked_at() {
         let wrong = [("authorization", "Bearer sk-wrong")];
         for (mode, without, with_wrong) in [
@@ -242,7 +216,7 @@ mod tests {
     #[test]
     fn an_allow_list_binds_its_consumer_and_no_one_else() {
         let auth = auth(Mode::Optional, None);
-        let web = auth.identify(&[("api-key", "sk-web")].into_iter().collect(), || None).unwrap();
+        let web = auth.identify(&[("api-key", "sk-web")].into_iter().collect()).unwrap();
         assert!(!auth.allow(web).allows("gpt-4o"));
         assert!(auth.allow(None).allows("gpt-4o"));
         assert!(auth.hides_credentials() && !Auth::default().hides_credentials());

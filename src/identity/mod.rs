@@ -5,5 +5,5 @@ mod consumers;
 mod request_id;
 
 pub use address::{client_ip, limiter_key};
-pub use consumers::{Auth, CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS, Consumer, ConsumerId, Mode};
+pub use consumers::{Auth, CREDENTIAL_HEADERS, Consumer, ConsumerId, Mode};
 pub use request_id::RequestId;

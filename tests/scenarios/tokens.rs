@@ -60,6 +60,16 @@ const ROWS: &[Row] = &[
         body: "{\"response\":\"zzzzz\",\"done\":false}\n{\"response\":\"\",\"done\":true,\"prompt_eval_count\":11,\"eval_count\":7}\n" },
     Row { name: "Ollama embed", path: "/api/embed", ask: r#"{"model":"m","input":"hi"}"#, api: None, kind: JSON, reported: "\"prompt_eval_count\":11}", usage: [11, 0, 0, 0],
         body: r#"{"embeddings":[[0.1]],"prompt_eval_count":11}"# },
+    Row { name: "Gemini", path: "/v1beta/models/m:generateContent", ask: GEMINI, api: None, kind: JSON, reported: "\"thoughtsTokenCount\":5}", usage: [11, 4, 7, 5],
+        body: r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"zzzzzzzzz"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":11,"cachedContentTokenCount":4,"candidatesTokenCount":2,"thoughtsTokenCount":5},"x":1}"# },
+    Row { name: "Gemini stream", path: "/v1beta/models/m:streamGenerateContent?alt=sse", ask: GEMINI, api: None, kind: EVENTS, reported: "\"candidatesTokenCount\":7}}\n\n", usage: [11, 0, 7, 0],
+        body: "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"zzzzzz\"}]}}]}\n\ndata: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"z\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":11,\"candidatesTokenCount\":7}}\n\n" },
+    Row { name: "Gemini embed", path: "/v1beta/models/m:embedContent", ask: r#"{"content":{"parts":[{"text":"hi"}]}}"#, api: None, kind: JSON, reported: "\"promptTokenCount\":11}", usage: [11, 0, 0, 0],
+        body: r#"{"embedding":{"values":[0.1]},"usageMetadata":{"promptTokenCount":11}}"# },
+    Row { name: "Gemini at OpenAI", path: "/v1beta/models/m:generateContent", ask: GEMINI, api: Some("openai"), kind: JSON, reported: "}}}", usage: [11, 4, 7, 0],
+        body: r#"{"id":"x","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"zzzzzz"}}],"usage":{"prompt_tokens":11,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":4}}}"# },
+    Row { name: "Gemini stream at OpenAI", path: "/v1beta/models/m:streamGenerateContent?alt=sse", ask: GEMINI, api: Some("openai"), kind: EVENTS, reported: "[DONE]\n\n", usage: [11, 4, 7, 0],
+        body: "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"zzzzzz\"}}]}\n\ndata: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"id\":\"x\",\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\ndata: [DONE]\n\n" },
     Row { name: "chat at Anthropic", path: "/v1/chat/completions", ask: CHAT, api: Some("anthropic"), kind: JSON, reported: "}}", usage: [11, 4, 7, 0],
         body: r#"{"type":"message","id":"x","role":"assistant","model":"m","stop_reason":"end_turn","content":[{"type":"text","text":"zzzzzz"}],"usage":{"input_tokens":5,"cache_creation_input_tokens":2,"cache_read_input_tokens":4,"output_tokens":7}}"# },
     Row { name: "chat stream at Anthropic", path: "/v1/chat/completions", ask: CHAT_STREAM, api: Some("anthropic"), kind: EVENTS, reported: "\"message_stop\"}\n\n", usage: [11, 4, 7, 0],
@@ -75,6 +85,7 @@ const CHAT_STREAM: &str =
     r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 const PROMPT: &str = r#"{"model":"m","prompt":"hi"}"#;
 const PROMPT_STREAM: &str = r#"{"model":"m","prompt":"hi","stream":true}"#;
+const GEMINI: &str = r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#;
 const CLAUDE: &str = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
 const CLAUDE_STREAM: &str =
     r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
@@ -173,6 +184,7 @@ impl<'a> Trial<'a> {
         let own = match row.path {
             "/v1/messages" => "anthropic",
             path if path.starts_with("/api/") => "ollama",
+            path if path.starts_with("/v1beta/") => "gemini",
             _ => "openai",
         };
         let cluster = |name: &str| {

@@ -96,7 +96,7 @@ fn consumer(index: usize) -> ConsumerId {
     host.give_headers(crate::host::Map::RequestHeaders, [("x-consumer", index.to_string())]);
     let headers: Pairs =
         crate::host::Headers::headers(&host, crate::host::Map::RequestHeaders).unwrap();
-    auth.identify(&headers, || None).unwrap().unwrap()
+    auth.identify(&headers).unwrap().unwrap()
 }
 
 fn series(host: &Fake) -> Vec<String> {
