@@ -256,19 +256,21 @@ fn sum(host: &Fake, prefix: &str, parts: &[&str]) -> u64 {
 
 const LIMIT: u64 = 1_000_000_000;
 
-const PATHS: [(&str, &str); 9] = [
+const PATHS: [(&str, &str); 11] = [
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/messages"),
     ("POST", "/v1/responses"),
     ("POST", "/api/chat"),
+    ("POST", "/v1beta/models/m:generateContent?key=k"),
+    ("POST", "/v1beta/models/n:streamGenerateContent?alt=sse"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/other"),
     ("GET", "/v1/models"),
     ("GET", "/other"),
 ];
 
-const BODIES: [&str; 9] = [
+const BODIES: [&str; 10] = [
     r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#,
     r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#,
     r#"{"model":"n","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
@@ -276,6 +278,7 @@ const BODIES: [&str; 9] = [
     r#"{"model":"p/m","stream":false,"input":"hi","messages":[{"role":"user","content":"hi"}]}"#,
     r#"{"model":"x","messages":[{"role":"user","content":"hi"}]}"#,
     r#"{"input":"x"}"#,
+    r#"{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":9}}"#,
     "{",
     "",
 ];

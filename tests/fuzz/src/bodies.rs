@@ -1,8 +1,8 @@
 //! Request bodies: what is read of them, and what edits make of them.
 
-use llm_gateway::protocol::Operation;
 use llm_gateway::protocol::edit::{Edits, Span};
-use llm_gateway::protocol::probe::{MAX_MODEL_BYTES, Probe};
+use llm_gateway::protocol::probe::{MAX_MODEL_BYTES, Probe, Source};
+use llm_gateway::protocol::{Dialect, Operation};
 use serde_json::{Value, json};
 
 use super::{choose, operation};
@@ -10,6 +10,9 @@ use super::{choose, operation};
 /// What the gateway accepts is JSON to every other reader, and says the same to it.
 pub(crate) fn probe(data: &[u8]) {
     let Some((operation, body)) = operation(data) else { return };
+    if operation.dialect() == Dialect::Gemini {
+        return named_in_path(operation, body);
+    }
     let Ok(probe) = Probe::read(body, operation) else { return };
     assert!(probe.choices > 0);
     assert!(probe.media.bytes <= body.len());
@@ -29,6 +32,23 @@ pub(crate) fn probe(data: &[u8]) {
     if matches!(operation, Operation::Chat | Operation::Completion) {
         assert_eq!(probe.asked_for_usage(), include_usage == Some(true));
     }
+}
+
+/// A body can name no other model than the path does.
+fn named_in_path(operation: Operation, body: &[u8]) {
+    let source = Source::of(operation, b"/v1beta/models/m:generateContent", None);
+    let Ok(probe) = source.read(body, operation) else { return };
+    assert!(probe.choices > 0 && probe.media.bytes <= body.len());
+    for place in &probe.places {
+        let spelled: String = serde_json::from_slice(part(body, *place)).expect("a string");
+        assert_eq!(spelled.strip_prefix("models/").unwrap_or(&spelled), "m");
+    }
+    let mut edits = Edits::default();
+    edits.set_model(&probe, "n:1");
+    let edited = edits.apply(body);
+    let source = Source::of(operation, b"/v1beta/models/n%3A1:generateContent", None);
+    let again = source.read(&edited, operation).expect("still a request");
+    assert_eq!(again.places.len(), probe.places.len());
 }
 
 /// An edit changes what it is for and nothing else.

@@ -3,8 +3,9 @@
 use llm_gateway::host::{Map, Pairs, SafeValue};
 use llm_gateway::identity::{RequestId, client_ip};
 use llm_gateway::protocol::failure::Told;
+use llm_gateway::protocol::model_path::ModelPath;
 use llm_gateway::protocol::probe::MAX_MODEL_BYTES;
-use llm_gateway::protocol::{Endpoint, decode_id, multipart};
+use llm_gateway::protocol::{Endpoint, decode_id, multipart, query};
 
 pub(crate) fn headers(data: &[u8]) {
     let _ = Map::RequestHeaders;
@@ -33,5 +34,13 @@ pub(crate) fn headers(data: &[u8]) {
             assert!(!name.chars().any(char::is_control));
         }
     }
+    if let Some(path) = ModelPath::of(data)
+        && let Some(renamed) = path.with("org/m:1")
+    {
+        let again = ModelPath::of(&renamed).expect("still a path");
+        assert_eq!(again.model.as_deref(), Some("org/m:1"));
+        assert_eq!(again.operation(), path.operation());
+    }
+    let _ = query::without(data, &["key"]);
     let _ = Told::read(data);
 }
