@@ -48,12 +48,14 @@ const PARAMETERS: [(&str, &str); 3] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Headers;
+    use crate::host::Headers as _;
     use crate::host::fake::Fake;
+
+    type Headers<'a> = &'a [(&'a str, &'a str)];
 
     #[test]
     fn keys_become_headers_and_the_path_forgets_them() {
-        let cases: [(&[(&str, &str)], &str, &[(&str, &str)]); 4] = [
+        let cases: [(Headers<'_>, &str, Headers<'_>); 4] = [
             (&[], "/a?key=k&alt=sse", &[("x-goog-api-key", "k")]),
             (&[("x-goog-api-key", "h")], "/a?alt=sse&k%65y=k", &[("x-goog-api-key", "h")]),
             (
