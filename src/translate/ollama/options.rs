@@ -41,13 +41,13 @@ pub(in crate::translate) fn apply<'a>(
     let limit = options.num_predict.map(|limit| limit.as_f64()).filter(|limit| *limit > 0.0);
     // The cast saturates.
     let limit = limit.map(|limit| limit as u64);
-    let penalties = options.presence_penalty.is_some() || options.frequency_penalty.is_some();
     if reasons {
         translated.max_completion_tokens = limit;
         warnings
             .add_if(options.temperature.is_some_and(|n| n.as_f64() != 1.0), "options.temperature");
         warnings.add_if(options.top_p.is_some_and(|n| n.as_f64() != 1.0), "options.top_p");
-        warnings.add_if(penalties, "options.presence_penalty");
+        warnings.add_if(options.presence_penalty.is_some(), "options.presence_penalty");
+        warnings.add_if(options.frequency_penalty.is_some(), "options.frequency_penalty");
     } else {
         translated.max_tokens = limit;
         translated.temperature = options.temperature;
@@ -59,7 +59,7 @@ pub(in crate::translate) fn apply<'a>(
     translated.seed = options.seed;
     warnings.add_if(options.top_k.is_some() && !context.between, "options.top_k");
     translated.top_k = options.top_k.filter(|_| context.between);
-    warnings.rest(&options.rest);
+    warnings.rest_of("options", &options.rest);
     let asks = wishes.think.as_ref().map(|think| !matches!(think, TextOr::Other(false)));
     warnings.add_if(asks == Some(true) && !reasons && !context.between, "think");
     if let Some(think) = wishes.think.filter(|_| reasons || context.between) {

@@ -30,6 +30,9 @@ EXTENSIONS = {
     # Models up to 4.6 take them; the types are those of the newest.
     "MessageCreateParamsNonStreaming": {"temperature", "top_p", "top_k"},
     "MessageCreateParamsStreaming": {"temperature", "top_p", "top_k"},
+    # Of newer servers than the client.
+    "ToolCall": {"id"},
+    "Message": {"tool_call_id"},
     # In the published examples of the API, and in no type.
     "Response": {"store"},
 }
@@ -64,6 +67,9 @@ class Types:
             return [] if known else [(at, f"{value!r} is none of {args}")]
         if hint is None or hint is type(None):
             return [] if value is None else [(at, "not null")]
+        if getattr(hint, "__module__", "") == "ollama._types" and hint.__name__ == "Image":
+            # Which is sent as a text.
+            return self.plain(value, bytes, at)
         if te.is_typeddict(hint) or (inspect.isclass(hint) and issubclass(hint, BaseModel)):
             return self.object(value, hint, at)
         if origin in (list, collections.abc.Iterable, collections.abc.Sequence, set, tuple):
@@ -395,6 +401,10 @@ def published():
             return strict.check(value, dict[str, openai.types.ErrorObject])
         return strict.check(value, openai.types.chat.ChatCompletionChunk)
 
+    def unless_error(hint):
+        """An event of an error has a shape that no client has a type for."""
+        return lambda value: [] if list(value) == ["error"] else strict.check(value, hint)
+
     def arguments(function, **more):
         """A client's function whose arguments are the members of the body."""
         hints = te.get_type_hints(function)
@@ -430,6 +440,12 @@ def published():
     class BatchEmbed(te.TypedDict):
         requests: List[Embed]
 
+    class Embedded(te.TypedDict):
+        """The answer to one, which Google's client asks for in no other way than many."""
+
+        embedding: te.Required[genai.ContentEmbedding]
+        usageMetadata: te.NotRequired[genai.UsageMetadata]
+
     class Titan(te.TypedDict, total=False):
         inputText: te.Required[str]
         dimensions: int
@@ -456,6 +472,12 @@ def published():
         ("client", "anthropic", ""): of(message_create_params.MessageCreateParams),
         ("client", "responses", ""): of(response_create_params.ResponseCreateParams),
         ("client", "embeddings", ""): of(embedding_create_params.EmbeddingCreateParams, types=lenient),
+        ("client", "gemini", ""): of(Generate, gemini_rules),
+        ("client", "gemini_embed", ""): of(Union[Embed, BatchEmbed]),
+        ("client", "ollama", ""): of(ollama.ChatRequest, ollama_rules),
+        ("client", "ollama_generate", ""): of(ollama.GenerateRequest),
+        ("client", "ollama_embed", ""): of(ollama.EmbedRequest),
+        ("request", "openai", "/embeddings"): of(embedding_create_params.EmbeddingCreateParams),
         ("request", "openai", "/chat/completions"): of(chat, openai_rules),
         ("request", "anthropic", "/messages"): of(message_create_params.MessageCreateParams, anthropic_rules),
         ("request", "gemini", "enerateContent"): of(Generate, gemini_rules),
@@ -473,12 +495,16 @@ def published():
         ("answer", "responses", ""): of(responses.Response),
         ("answer", "embeddings", ""): embeddings,
         ("answer", "gemini", ""): of(genai.GenerateContentResponse),
+        ("answer", "gemini_embed", ""): of(Union[genai.EmbedContentResponse, Embedded]),
         ("answer", "ollama", ""): of(ollama.ChatResponse),
+        ("answer", "ollama_generate", ""): of(ollama.GenerateResponse),
+        ("answer", "ollama_embed", ""): of(ollama.EmbedResponse),
         ("event", "openai", ""): chunk,
         ("event", "anthropic", ""): of(Union[anthropic.types.RawMessageStreamEvent, anthropic.types.ErrorResponse]),
         ("event", "responses", ""): of(responses.ResponseStreamEvent),
-        ("event", "gemini", ""): of(genai.GenerateContentResponse),
-        ("event", "ollama", ""): of(ollama.ChatResponse),
+        ("event", "gemini", ""): unless_error(genai.GenerateContentResponse),
+        ("event", "ollama", ""): unless_error(ollama.ChatResponse),
+        ("event", "ollama_generate", ""): unless_error(ollama.GenerateResponse),
     }
 
 

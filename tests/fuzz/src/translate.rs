@@ -193,12 +193,14 @@ fn json(text: &[u8]) -> Option<Value> {
 
 /// A call whose request has been read.
 fn asked(route: Route, stream: bool) -> Call {
-    let mut call = Call::new(route, context());
+    let mut context = context();
+    context.stream = stream;
+    let mut call = Call::new(route, context);
     let client = name(route);
     let thinking = r#""thinking":{"type":"adaptive"},"#;
     let thinking = if client.starts_with("anthropic") { thinking } else { "" };
     let body = format!(
-        r#"{{"model":"m","max_tokens":64,{thinking}"stream":{stream},"input":"x","messages":[{{"role":"user","content":"x"}}]}}"#
+        r#"{{"model":"m","max_tokens":64,{thinking}"stream":{stream},"input":"x","prompt":"x","contents":[{{"role":"user","parts":[{{"text":"x"}}]}}],"messages":[{{"role":"user","content":"x"}}]}}"#
     );
     // A protocol that reads neither answers as if nothing had been asked for.
     let _ = call.request(body.as_bytes());

@@ -3,6 +3,8 @@
 
 mod anthropic;
 mod embeddings;
+mod gemini;
+mod ollama;
 mod openai;
 mod responses;
 
@@ -16,6 +18,11 @@ pub(super) fn request(protocol: &str, seed: u64) -> Option<Value> {
         "anthropic" => anthropic::request(dice),
         "responses" => responses::request(dice),
         "embeddings" => embeddings::request(dice),
+        "gemini" => gemini::request(dice),
+        "gemini_embed" => gemini::embeddings(dice),
+        "ollama" => ollama::chat(dice),
+        "ollama_generate" => ollama::generate(dice),
+        "ollama_embed" => ollama::embed(dice),
         _ => return None,
     })
 }
