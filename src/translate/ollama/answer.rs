@@ -42,9 +42,15 @@ pub(in crate::translate) fn response(
         chat::ToolCall::Other(_) => None,
     });
     let calls: Vec<_> = calls.collect();
+    let mut text = message.content.0.unwrap_or_default();
+    match message.refusal.0 {
+        Some(refusal) if text.is_empty() => text = refusal,
+        Some(refusal) => text.to_mut().push_str(&refusal),
+        None => {}
+    }
     let message = Message {
         role: Some("assistant".into()),
-        content: Some(message.content.0.or(message.refusal.0).unwrap_or_default()),
+        content: Some(text),
         thinking: thinking.filter(|text| asked.thinking && !text.is_empty()),
         tool_calls: (!calls.is_empty()).then_some(calls),
         ..Default::default()

@@ -22,6 +22,15 @@ pub(super) fn request(client: &str, stream: bool) -> Value {
             "thinking": {"type": "enabled", "budget_tokens": 1024}, "stream": stream,
         }),
         "responses" => json!({"model": "m", "input": "x", "stream": stream}),
+        // Its path says whether it is a stream.
+        "gemini" => json!({
+            "contents": [{"role": "user", "parts": [{"text": "x"}]}],
+            "generationConfig": {"thinkingConfig": {"includeThoughts": true}},
+        }),
+        "ollama" => {
+            json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": stream, "think": true})
+        }
+        "ollama_generate" => json!({"model": "m", "prompt": "x", "stream": stream, "think": true}),
         _ => panic!("no requests of {client}"),
     }
 }
@@ -32,25 +41,34 @@ pub(super) fn whole(client: &str, body: &[u8]) -> Seen {
         "openai" => openai(&answer),
         "anthropic" => anthropic(&answer),
         "responses" => responses(&answer),
+        "gemini" => gemini(&answer),
+        "ollama" => ollama(&answer),
+        "ollama_generate" => generated(&answer),
         _ => panic!("no answers for {client}"),
     }
 }
 
 pub(super) fn stream(client: &str, body: &[u8]) -> Seen {
     let text = std::str::from_utf8(body).unwrap();
-    let data = text
-        .split_terminator("\n\n")
-        .map(|frame| sse::event(frame.as_bytes()).unwrap().data.into_owned());
-    let mut events: Vec<Vec<u8>> = data.collect();
-    let done = client == "openai";
-    assert_eq!(events.last().unwrap() == b"[DONE]", done, "{text}");
-    events.truncate(events.len() - usize::from(done));
-    let events: Vec<Value> =
-        events.iter().map(|data| serde_json::from_slice(data).unwrap()).collect();
+    let json = |data: &[u8]| -> Value { serde_json::from_slice(data).unwrap() };
+    let events: Vec<Value> = if client.starts_with("ollama") {
+        text.split_terminator('\n').map(|line| json(line.as_bytes())).collect()
+    } else {
+        let frames = text.split_terminator("\n\n");
+        let data = frames.map(|frame| sse::event(frame.as_bytes()).unwrap().data.into_owned());
+        let mut all: Vec<Vec<u8>> = data.collect();
+        let done = client == "openai";
+        assert_eq!(all.last().unwrap() == b"[DONE]", done, "{text}");
+        all.truncate(all.len() - usize::from(done));
+        all.iter().map(|data| json(data)).collect()
+    };
     match client {
         "openai" => openai(&openai_accumulated(&events)),
         "anthropic" => anthropic(&anthropic_accumulated(&events)),
         "responses" => responses(&responses_accumulated(&events)),
+        "gemini" => gemini(&gemini_accumulated(&events)),
+        "ollama" => ollama(&ollama_accumulated(&events, "message")),
+        "ollama_generate" => generated(&ollama_accumulated(&events, "response")),
         _ => panic!("no streams for {client}"),
     }
 }
@@ -312,4 +330,90 @@ fn responses_accumulated(events: &[Value]) -> Value {
     );
     assert_eq!(last["response"]["output"], Value::from(items));
     last["response"].clone()
+}
+
+fn gemini(answer: &Value) -> Seen {
+    let candidate = &answer["candidates"][0];
+    let mut seen = Seen {
+        id: text(&answer["responseId"]),
+        model: text(&answer["modelVersion"]),
+        end: text(&candidate["finishReason"]),
+        usage: answer["usageMetadata"].clone(),
+        ..Seen::default()
+    };
+    for part in candidate["content"]["parts"].as_array().unwrap() {
+        if let Some(call) = part.get("functionCall") {
+            seen.calls.push((text(&call["id"]), text(&call["name"]), call["args"].clone()));
+        } else if part["thought"] == true {
+            seen.thinking += &text(&part["text"]);
+        } else {
+            seen.text += &text(&part["text"]);
+        }
+        if let Some(signature) = part.get("thoughtSignature") {
+            seen.signed.push(signature.clone());
+        }
+    }
+    seen
+}
+
+fn gemini_accumulated(events: &[Value]) -> Value {
+    let mut all = events.last().unwrap().clone();
+    assert!(!all["candidates"][0]["finishReason"].is_null());
+    let mut parts = Vec::new();
+    for event in events {
+        assert_eq!(event["responseId"], all["responseId"]);
+        parts
+            .extend(event["candidates"][0]["content"]["parts"].as_array().unwrap().iter().cloned());
+    }
+    all["candidates"][0]["content"]["parts"] = parts.into();
+    all
+}
+
+fn ollama(answer: &Value) -> Seen {
+    let message = &answer["message"];
+    let call = |call: &Value| {
+        (text(&call["id"]), text(&call["function"]["name"]), call["function"]["arguments"].clone())
+    };
+    Seen {
+        text: text(&message["content"]),
+        thinking: text(&message["thinking"]),
+        calls: message["tool_calls"].as_array().into_iter().flatten().map(call).collect(),
+        ..counted(answer)
+    }
+}
+
+/// It has no calls.
+fn generated(answer: &Value) -> Seen {
+    Seen { text: text(&answer["response"]), thinking: text(&answer["thinking"]), ..counted(answer) }
+}
+
+fn counted(answer: &Value) -> Seen {
+    assert_eq!(answer["done"], true);
+    Seen {
+        model: text(&answer["model"]),
+        end: text(&answer["done_reason"]),
+        usage: json!([answer["prompt_eval_count"], answer["eval_count"]]),
+        ..Seen::default()
+    }
+}
+
+/// Texts are appended and calls collected; the last line is that of the whole.
+fn ollama_accumulated(lines: &[Value], kind: &str) -> Value {
+    let (last, before) = lines.split_last().unwrap();
+    assert!(before.iter().all(|line| line["done"] == false));
+    let mut all = last.clone();
+    let of = |line: &Value| if kind == "message" { line["message"].clone() } else { line.clone() };
+    let said = if kind == "message" { "content" } else { "response" };
+    let mut whole = of(last);
+    for key in [said, "thinking"] {
+        let pieces = lines.iter().map(|line| text(&of(line)[key]));
+        whole[key] = pieces.collect::<String>().into();
+    }
+    let calls = lines.iter().flat_map(|line| of(line)["tool_calls"].as_array().cloned());
+    whole["tool_calls"] = calls.flatten().collect();
+    if kind == "message" {
+        all["message"] = whole;
+        return all;
+    }
+    whole
 }
