@@ -5,6 +5,7 @@ mod clients;
 mod configuration;
 mod contract;
 mod demo;
+mod failover;
 mod gateway;
 mod limits;
 mod observed;

@@ -51,8 +51,14 @@ fn the_page_shows_what_the_stats_say() {
 
     let provider = page.row("providers", "local").unwrap();
     assert_eq!(provider[1], count("llm_requests_total", &["provider=local"]));
-    assert_eq!(provider[7], count("llm_streams_cut_total", &["provider=local"]));
-    assert_eq!(provider[7], "1");
+    for (column, metric) in [
+        (7, "llm_provider_rests_total"),
+        (8, "llm_provider_auth_failures_total"),
+        (9, "llm_streams_cut_total"),
+    ] {
+        assert_eq!(provider[column], count(metric, &["provider=local"]), "{metric}");
+    }
+    assert_eq!(provider[9], "1");
 
     let lookups: u64 = ["hit", "miss", "joined"]
         .iter()
