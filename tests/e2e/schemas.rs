@@ -110,6 +110,70 @@ fn any_valid_request_is_valid_at_the_provider_or_refused_by_name() {
     assert!(misnamed.is_empty(), "no fields of the request: {misnamed:#?}");
 }
 
+#[test]
+fn what_a_provider_refuses_is_found() {
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    let mut documents = Documents::default();
+    for (side, protocol, path, value) in [
+        (
+            "request",
+            "anthropic",
+            "/messages",
+            json!({"model": "m", "max_tokens": 5, "messages": user(json!([{"type": "text", "text": " "}]))}),
+        ),
+        (
+            "request",
+            "anthropic",
+            "/messages",
+            json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x", "name": "ann"}]}),
+        ),
+        (
+            "request",
+            "openai",
+            "/chat/completions",
+            json!({"model": "m", "messages": user(json!("x")), "n": "1"}),
+        ),
+        (
+            "request",
+            "gemini",
+            "/models/m:generateContent",
+            json!({"contents": [{"role": "user", "parts": [{"txt": "x"}]}]}),
+        ),
+        (
+            "request",
+            "bedrock",
+            "/model/m/converse",
+            json!({"messages": user(json!([{"text": "x"}])), "inferenceConfig": {"temperature": 1.5}}),
+        ),
+        (
+            "request",
+            "bedrock",
+            "/model/m/converse",
+            json!({"messages": user(json!([{"image": {"format": "bmp", "source": {"bytes": "AA=="}}}]))}),
+        ),
+        (
+            "request",
+            "cohere",
+            "/chat",
+            json!({"model": "m", "stream": false, "messages": user(json!("x")), "p": 1}),
+        ),
+        (
+            "request",
+            "ollama",
+            "/api/chat",
+            json!({"model": "m", "messages": user(json!("x")), "tool_choice": "auto"}),
+        ),
+        ("answer", "openai", "", json!({"id": "1"})),
+        ("event", "responses", "", json!({"type": "response.output_text.delta", "delta": "x"})),
+        ("request", "openai", "/completions", json!({})),
+    ] {
+        documents.add("wrong", side, protocol, path, value);
+    }
+    let output = documents.checked("wrong");
+    let none = format!("passed: 0 of {}", documents.0.len());
+    assert!(output.lines().any(|line| line == none), "{output}");
+}
+
 fn context(upstream_model: &str) -> Context {
     let mut context = Context::default();
     context.upstream_model = upstream_model.into();
@@ -210,17 +274,21 @@ impl Documents {
 
     fn check(&self, name: &str) {
         assert!(!self.0.is_empty());
+        let output = self.checked(name);
+        println!("{output}");
+        let all = format!("passed: {0} of {0}", self.0.len());
+        assert!(output.lines().any(|line| line == all), "{output}");
+    }
+
+    /// What the checker says.
+    fn checked(&self, name: &str) -> String {
         let folder = target_dir().join("tmp");
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(format!("schemas-{name}-{}.jsonl", std::process::id()));
         fs::write(&file, self.0.join("\n")).unwrap();
-        let output =
-            sdk::run_python(include_str!("schemas/published.py"), &[file.to_str().unwrap()])
-                .unwrap();
-        println!("{output}");
-        let all = format!("passed: {0} of {0}", self.0.len());
-        assert!(output.lines().any(|line| line == all), "{output}");
+        let output = sdk::run_python(CHECKER, &[file.to_str().unwrap()]).unwrap();
         fs::remove_file(file).unwrap();
+        output
     }
 }
 
@@ -243,6 +311,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all.sort();
     all
 }
+
+/// One script.
+const CHECKER: &str = concat!(
+    include_str!("schemas/types.py"),
+    include_str!("schemas/rules.py"),
+    include_str!("schemas/published.py"),
+);
 
 /// Of each route.
 const SEEDS: u64 = 300;
