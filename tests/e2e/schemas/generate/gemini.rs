@@ -151,7 +151,7 @@ fn declaration(dice: &mut Dice, number: usize) -> Value {
 pub(super) fn embeddings(dice: &mut Dice) -> Value {
     let task = dice.pick(&[None, Some("RETRIEVAL_QUERY"), Some("CLUSTERING")]);
     let size = dice.pick(&[None, Some(256)]);
-    let mut one = |dice: &mut Dice, _: usize| {
+    let one = |dice: &mut Dice, _: usize| {
         let mut request =
             json!({"model": "models/any", "content": {"parts": [{"text": dice.text()}]}});
         if let Some(task) = task {
