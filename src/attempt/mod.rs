@@ -78,6 +78,8 @@ pub struct Waiting {
     left: usize,
     /// This role put in the credential.
     is_ours: bool,
+    /// A refusal of the key looks like one of the request, in the client's own protocol.
+    doubts_refusals: bool,
     /// What of the request the provider was not told.
     warnings: Vec<std::borrow::Cow<'static, str>>,
 }
@@ -124,7 +126,7 @@ impl Waiting {
 
     /// What follows once the request is on its way.
     fn next(self) -> State {
-        if self.call.is_some() || self.can_fail_over() {
+        if self.call.is_some() || self.can_fail_over() || self.doubts_refusals {
             State::Waiting(Box::new(self))
         } else {
             State::Done

@@ -3,7 +3,7 @@
 use super::original::Original;
 use super::way::Way;
 use super::{Change, INTERNAL, Reading, Service, State, Waiting, path, tell, write};
-use crate::config::Provider;
+use crate::config::{Api, Provider};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, Status};
@@ -30,12 +30,16 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         None => Original::default(),
     };
     let operation = operation(&original, &headers);
+    let attempts = left.as_ref().map_or(0, |left| left.steps().count());
     let then = Waiting {
         operation,
         request_id: headers.text("x-request-id").unwrap_or_default().into(),
         call: None,
-        left: left.as_ref().map_or(0, |left| left.steps().count()),
+        left: attempts,
         is_ours: service.provider.credential.is_some(),
+        doubts_refusals: operation.dialect() == Dialect::Gemini
+            && service.provider.api == Api::Gemini
+            && (attempts > 1 || service.provider.credential.is_some()),
         warnings: Vec::new(),
     };
     let step = left.as_ref().and_then(|left| left.steps().next());

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 use crate::handoff::{self, Refusal};
 use crate::host::{Buffer, Flow, Host, Map, Status};
 use crate::protocol::stream::{Phase, Relay};
-use crate::translate::Answer;
+use crate::translate::{Answer, MAX_ERROR, Pair};
 
 /// An answer on its way back.
 pub struct Answering {
@@ -39,7 +39,7 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
     }
     let is_stream = match &answer {
         Some(answer) => answer.is_stream(),
-        None => status == 200 && kind.starts_with(b"text/event-stream"),
+        None => status == 200 && STREAMS.iter().any(|stream| kind.starts_with(stream)),
     };
     if end {
         // A success that says nothing is none, and Envoy shall not take it for one.
@@ -62,7 +62,10 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
             relay().map(|relay| Held::UntilContent { relay, out: Vec::new() })
         }
         true => None,
-        false => answer.is_some().then_some(Held::UntilEnd),
+        false => {
+            let doubted = waiting.doubts_refusals && status == 400;
+            (answer.is_some() || doubted).then_some(Held::UntilEnd)
+        }
     };
     if answer.is_none() && held.is_none() {
         return (State::Done, Flow::Continue);
@@ -133,7 +136,10 @@ impl Answering {
 
     /// Writes a whole answer, or the error that it is.
     fn document(self, host: &impl Host) -> (State, Flow) {
-        let Some(answer) = self.answer else { return (State::Done, Flow::Continue) };
+        let Some(answer) = self.answer else {
+            self.waiting.doubt(host);
+            return (State::Done, Flow::Continue);
+        };
         let mut out = Vec::new();
         match answer.end(&mut out) {
             Ok(()) => tell(replace(&out, host), "answer body", host),
@@ -168,6 +174,17 @@ impl Waiting {
         }
     }
 
+    /// Google says of a wrong key that the request is wrong. It is the key, and another provider
+    /// has another.
+    fn doubt(&self, host: &impl Host) {
+        let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR).unwrap_or_default();
+        let error = Pair::OpenAiToGemini.error(400, &body);
+        if error.kind == Kind::Authentication {
+            self.write_error(error.status(), &error, host);
+            self.note(error.status(), host);
+        }
+    }
+
     fn write_error(&self, status: u16, error: &Error, host: &impl Host) {
         let status = status.to_string();
         let written = write(Map::ResponseHeaders, ":status", Some(status.as_bytes()), host)
@@ -194,3 +211,5 @@ fn warn(waiting: &Waiting, host: &impl Host) {
 }
 
 const PAYMENT_REQUIRED: u16 = 402;
+const STREAMS: [&[u8]; 3] =
+    [b"text/event-stream", b"application/x-ndjson", b"application/stream+json"];

@@ -1,5 +1,5 @@
 //! Chains of three providers that speak three protocols: which failures go on to the next one, and
-//! what the caller sees of it, in both dialects, streamed and not.
+//! what the caller sees of it, in every dialect, streamed and not.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -130,21 +130,35 @@ fn a_stream_that_fails_later_ends_with_an_error_and_nobody_takes_over() {
 fn an_exhausted_chain_tells_what_the_last_provider_said() {
     for chain in CHAINS {
         let [first, second, third] = chain;
-        let before = [(first, "status=503"), (second, "status=500")];
         for (controls, status, kinds, words) in [
-            ("status=429", 429, ["requests", "rate_limit_error"], "Rate limit reached"),
-            ("status=400", 400, ["invalid_request_error", "invalid_request_error"], "as it asked"),
-            ("status=503", 503, ["server_error", "overloaded_error"], ""),
+            (
+                "status=429",
+                429,
+                ["requests", "rate_limit_error", "RESOURCE_EXHAUSTED"],
+                "Rate limit reached",
+            ),
+            (
+                "status=400",
+                400,
+                ["invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT"],
+                "as it asked",
+            ),
+            ("status=503", 503, ["server_error", "overloaded_error", "UNAVAILABLE"], ""),
         ] {
-            let told = [before[0], before[1], (third, controls)];
+            let told = [(first, "status=503"), (second, "status=500"), (third, controls)];
             for call in calls(&chain.join("-"), &told) {
                 assert_eq!(call.answer.status, status, "{call:?}");
                 let error = call.error().unwrap_or_else(|| panic!("{call:?}"));
-                // Azure's own errors have no type, which its clients know.
-                let kind = kinds[usize::from(call.anthropic)];
-                let own = third == "azure" && !call.anthropic && status == 429;
-                assert!(error["type"] == kind || own, "{call:?}");
-                let message = error["message"].as_str().unwrap();
+                let kind = match call.dialect {
+                    // What Azure's own gateway says has no type, which its clients know.
+                    Dialect::OpenAi if third == "azure" && status == 429 => None,
+                    Dialect::OpenAi => Some((&error["type"], kinds[0])),
+                    Dialect::Anthropic => Some((&error["type"], kinds[1])),
+                    Dialect::Gemini => Some((&error["status"], kinds[2])),
+                    Dialect::Ollama => None,
+                };
+                assert!(kind.is_none_or(|(found, expected)| found == expected), "{call:?}");
+                let message = error.as_str().or(error["message"].as_str()).unwrap();
                 assert!(message.contains(words), "{call:?}");
                 assert_eq!(call.logged()["attempts"], "3");
                 assert_eq!(chain.map(|provider| call.seen_by(provider)), [1, 1, 1]);
@@ -171,41 +185,84 @@ fn a_mistake_of_the_callers_goes_no_further() {
     assert_eq!(answer.json()["error"]["param"], "messages[0].content[0].image_url.url");
 }
 
+/// What the caller speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    OpenAi,
+    Anthropic,
+    Gemini,
+    Ollama,
+}
+
 /// One call and its answer.
 #[derive(Debug)]
 struct Call {
-    anthropic: bool,
+    dialect: Dialect,
     stream: bool,
     /// The prompt, which no other call has.
     text: String,
     answer: Answer,
 }
 
-/// The same in both dialects, streamed and not, at the same time. `told`: what each provider is to
+/// The same in every dialect, streamed and not, at the same time. `told`: what each provider is to
 /// do.
 fn calls(model: &str, told: &[(&str, &str)]) -> Vec<Call> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let call = |anthropic: bool, stream: bool| {
+    let call = |dialect: Dialect, stream: bool| {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let text = format!("call-{number}- and some more words until the end");
-        let body = json!({"model": model, "max_tokens": 100, "stream": stream,
-            "messages": [{"role": "user", "content": text}]});
-        let path = if anthropic { "/v1/messages" } else { "/v1/chat/completions" };
-        let mut request = Request::post(path, &body)
-            .header("authorization", format!("Bearer {CALLERS_KEY}"))
-            .header("x-api-key", CALLERS_KEY)
-            .header("anthropic-version", "2023-06-01");
+        let mut request = dialect.request(model, &text, stream);
         for (provider, controls) in told {
             request = request.header(&format!("x-sim-{provider}"), controls);
         }
         let answer = request.send(address()).unwrap();
-        Call { anthropic, stream, text, answer }
+        Call { dialect, stream, text, answer }
     };
+    let dialects = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama];
     thread::scope(|scope| {
-        let kinds = [(false, false), (false, true), (true, false), (true, true)];
-        let calls = kinds.map(|(anthropic, stream)| scope.spawn(move || call(anthropic, stream)));
-        calls.into_iter().map(|call| call.join().unwrap()).collect()
+        let kinds = dialects.into_iter().flat_map(|dialect| [(dialect, false), (dialect, true)]);
+        let started: Vec<_> =
+            kinds.map(|(dialect, stream)| scope.spawn(move || call(dialect, stream))).collect();
+        started.into_iter().map(|call| call.join().unwrap()).collect()
     })
+}
+
+impl Dialect {
+    /// With the caller's key where callers of that protocol have theirs.
+    fn request(self, model: &str, text: &str, stream: bool) -> Request {
+        let messages = json!([{"role": "user", "content": text}]);
+        let body =
+            json!({"model": model, "max_tokens": 100, "stream": stream, "messages": messages});
+        match self {
+            Self::OpenAi => Request::post("/v1/chat/completions", &body)
+                .header("authorization", format!("Bearer {CALLERS_KEY}")),
+            Self::Anthropic => Request::post("/v1/messages", &body)
+                .header("x-api-key", CALLERS_KEY)
+                .header("anthropic-version", "2023-06-01"),
+            Self::Gemini => {
+                let method =
+                    if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                let body = json!({"contents": [{"role": "user", "parts": [{"text": text}]}]});
+                Request::post(&format!("/v1beta/models/{model}:{method}"), &body)
+                    .header("x-goog-api-key", CALLERS_KEY)
+            }
+            Self::Ollama => {
+                let body = json!({"model": model, "stream": stream, "messages": messages});
+                Request::post("/api/chat", &body)
+                    .header("authorization", format!("Bearer {CALLERS_KEY}"))
+            }
+        }
+    }
+
+    /// Where a whole answer has its text, and where an event of a stream has a piece of it.
+    fn text(self) -> [&'static str; 2] {
+        match self {
+            Self::OpenAi => ["/choices/0/message/content", "/choices/0/delta/content"],
+            Self::Anthropic => ["/content/0/text", "/delta/text"],
+            Self::Gemini => ["/candidates/0/content/parts/0/text"; 2],
+            Self::Ollama => ["/message/content"; 2],
+        }
+    }
 }
 
 impl Call {
@@ -220,42 +277,48 @@ impl Call {
     }
 
     fn said(&self) -> String {
-        let text = |value: &Value, pointer: &str| {
-            value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        match (self.anthropic, self.stream) {
-            (false, false) => text(&self.answer.json(), "/choices/0/message/content"),
-            (true, false) => text(&self.answer.json(), "/content/0/text"),
-            (false, true) => {
-                self.answer.events().iter().map(|it| text(it, "/choices/0/delta/content")).collect()
+        let pointer = self.dialect.text()[usize::from(self.stream)];
+        let text =
+            |value: &Value| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        self.values().iter().filter_map(text).collect()
+    }
+
+    /// The events of a stream, or the whole answer.
+    fn values(&self) -> Vec<Value> {
+        let kind = self.answer.header("content-type").unwrap_or_default();
+        match kind.split(';').next() {
+            Some("text/event-stream") => self.answer.events(),
+            Some("application/x-ndjson") => {
+                let lines = self.answer.text().lines();
+                lines.map(|line| serde_json::from_str(line).expect("JSON a line")).collect()
             }
-            (true, true) => self.answer.events().iter().map(|it| text(it, "/delta/text")).collect(),
+            _ => vec![self.answer.json()],
         }
     }
 
     /// The error in the caller's dialect: of the whole answer, or the last event.
     fn error(&self) -> Option<Value> {
-        let is_stream = self
-            .answer
-            .header("content-type")
-            .is_some_and(|it| it.starts_with("text/event-stream"));
-        let last = match is_stream {
-            true => self.answer.events().pop()?,
-            false => self.answer.json(),
+        let last = self.values().pop()?;
+        let error = last.get("error").cloned()?;
+        let is_known = match self.dialect {
+            Dialect::OpenAi => error.is_object(),
+            Dialect::Anthropic => last["type"] == "error" && error["type"].is_string(),
+            Dialect::Gemini => error["code"].is_u64() && error["status"].is_string(),
+            Dialect::Ollama => error.is_string(),
         };
-        if self.anthropic && last["type"] != "error" {
-            return None;
-        }
-        last.get("error").filter(|error| error.is_object()).cloned()
+        assert!(is_known, "no error of this dialect: {self:?}");
+        Some(error)
     }
 
     fn ended_well(&self) -> bool {
-        match (self.anthropic, self.stream) {
+        let last = self.values().pop().unwrap_or_default();
+        let reason = last.pointer("/candidates/0/finishReason").is_some();
+        match (self.dialect, self.stream) {
             (_, false) => self.answer.complete,
-            (false, true) => self.answer.text().ends_with("data: [DONE]\n\n"),
-            (true, true) => {
-                self.answer.events().pop().is_some_and(|it| it["type"] == "message_stop")
-            }
+            (Dialect::OpenAi, true) => self.answer.text().ends_with("data: [DONE]\n\n"),
+            (Dialect::Anthropic, true) => last["type"] == "message_stop",
+            (Dialect::Gemini, true) => reason,
+            (Dialect::Ollama, true) => last["done"] == true,
         }
     }
 
