@@ -255,12 +255,14 @@ def run(of):
                 raise AssertionError(f"{of['name']}: {feature}: {error!r}") from error
             else:
                 assert refused is None, f"{of['name']} can {feature}: the table says it cannot"
-    print(f"passed: {of['name']}", flush=True)
 
 
 url, key, providers = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 with ThreadPoolExecutor(4) as pool:
-    runs = [pool.submit(run, of) for of in providers]
-failed = [str(done.exception()) for done in runs if done.exception()]
+    runs = {of["name"]: pool.submit(run, of) for of in providers}
+failed = [str(done.exception()) for done in runs.values() if done.exception()]
+for name, done in runs.items():
+    if not done.exception():
+        print(f"passed: {name}")
 if failed:
     sys.exit("\n".join(failed))

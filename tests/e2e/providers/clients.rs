@@ -6,6 +6,7 @@ use harness::sdk;
 use serde_json::{Map, Value, json};
 
 use super::fleet::{CALLERS_KEY, Fleet, PROVIDERS, Provider};
+use crate::support::model_server;
 
 #[test]
 fn openai_for_python() {
@@ -25,6 +26,17 @@ fn openai_and_anthropic_for_node() {
 #[test]
 fn vercels_ai_sdk() {
     passed(sdk::run_node(include_str!("ai_flows.mjs"), &arguments()));
+}
+
+/// What the server says as a provider, that provider's own client has to understand: else all that
+/// is tested against it would prove little.
+#[test]
+fn the_providers_own_clients_at_the_model_server() {
+    let server = model_server();
+    let url = format!("http://{}", server.address());
+    let output = sdk::run_python(include_str!("own_clients.py"), &[&url]).unwrap();
+    let passed: Vec<_> = output.lines().filter_map(|line| line.strip_prefix("passed: ")).collect();
+    assert_eq!(passed, ["cohere_v2", "bedrock", "gemini", "azure"], "{output}");
 }
 
 /// Runs a client against all providers at once: its script prints a line for each.

@@ -35,6 +35,13 @@ def same(found, expected):
     assert found == expected, f"found {found!r}, expected {expected!r}"
 
 
+# Models whose provider speaks to them in another way than to its first: with signatures of thoughts, with thinking.
+OTHERS = {
+    "gemini": ("gemini-3-pro", ("chat", "tools", "tools_streamed", "tool_choice_named", "thinking", "choices")),
+    "cohere": ("command-a-reasoning-08-2025", ("chat", "tools", "thinking")),
+}
+
+
 class Flows:
     """One method for each feature; `of` is the provider."""
 
@@ -319,6 +326,18 @@ FEATURES = [name for name, flow in vars(Flows).items() if not name.startswith("_
 FEATURES = [name for name in FEATURES if name not in ("ask", "stream", "image")]
 
 
+def one_text(api):
+    """Amazon's own model embeds one text at a time."""
+    titan = {"model": "amazon.titan-embed-text-v2:0", "dimensions": 256}
+    assert len(api.embeddings.create(input="one", **titan).data[0].embedding) == 256
+    try:
+        api.embeddings.create(input=["one", "two"], **titan)
+    except openai.BadRequestError as error:
+        same(error.param, "input")
+    else:
+        raise AssertionError("two texts were embedded")
+
+
 def run(of):
     with httpx.Client(timeout=60) as transport:
         api = openai.OpenAI(base_url=url + "/v1", api_key=key, max_retries=0, http_client=transport)
@@ -336,12 +355,21 @@ def run(of):
                 raise AssertionError(f"{of['name']}: {feature}: {error!r}") from error
             else:
                 assert refused is None, f"{of['name']} can {feature}: the table says it cannot"
-    print(f"passed: {of['name']}", flush=True)
+        if of["name"] in OTHERS:
+            model, features = OTHERS[of["name"]]
+            others = Flows(api, {**of, "chat": model, "thinking": "shown"})
+            for feature in features:
+                getattr(others, feature)()
+        if of["name"] == "bedrock":
+            one_text(api)
 
 
 url, key, providers = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 with ThreadPoolExecutor(4) as pool:
-    runs = [pool.submit(run, of) for of in providers]
-failed = [str(done.exception()) for done in runs if done.exception()]
+    runs = {of["name"]: pool.submit(run, of) for of in providers}
+failed = [str(done.exception()) for done in runs.values() if done.exception()]
+for name, done in runs.items():
+    if not done.exception():
+        print(f"passed: {name}")
 if failed:
     sys.exit("\n".join(failed))
