@@ -19,6 +19,7 @@ mod anthropic_to_openai;
 mod chat;
 mod claude;
 mod clock;
+mod closed;
 mod embeddings_to_bedrock;
 mod embeddings_to_cohere;
 mod embeddings_to_gemini;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::super::chat::{self, Choice};
 use super::super::claude::{Claude, Hindrance};
+use super::super::closed::closed;
 use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, schema};
 use super::messages::Conversation;
@@ -81,7 +82,7 @@ fn tool<'a>(tool: FunctionTool<'a>, claude: Claude, warnings: &mut Warnings) -> 
     Tool {
         name: Some(function.name),
         description: function.description,
-        input_schema: Some(if strict.is_some() { schema::closed(&schema) } else { schema }),
+        input_schema: Some(if strict.is_some() { closed(&schema) } else { schema }),
         strict,
         cache_control: tool.cache_control,
         ..Default::default()
@@ -136,7 +137,7 @@ fn format<'a>(
         Some(ResponseFormat::JsonSchema(format)) => {
             let schema = format.json_schema.schema.unwrap_or(Raw::EMPTY_OBJECT);
             if claude.schemas {
-                let schema = Schema { schema: schema::closed(&schema), ..Default::default() };
+                let schema = Schema { schema: closed(&schema), ..Default::default() };
                 let config = translated.output_config.get_or_insert_default();
                 config.format = Some(OutputFormat::JsonSchema(schema));
             } else {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::super::chat::{self, Choice};
 use super::super::claude::{Claude, Hindrance};
+use super::super::closed::closed;
 use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, path, schema};
 use super::messages::{Conversation, cache_point};
@@ -127,7 +128,7 @@ fn format<'a>(
         Some(ResponseFormat::JsonSchema(format)) => {
             let schema = format.json_schema.schema.unwrap_or(Raw::EMPTY_OBJECT);
             let json_schema = JsonSchema {
-                schema: schema::closed(&schema).into_text(),
+                schema: closed(&schema).into_text(),
                 name: Some(format.json_schema.name),
                 description: format.json_schema.description,
                 ..Default::default()
