@@ -14,7 +14,7 @@
 
 use crate::config;
 use crate::error::{Dialect, Error};
-use crate::host::{Event, Flow, Host, Map, SafeValue, Status};
+use crate::host::{Event, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::Operation;
 use crate::protocol::probe::Source;
 use crate::translate::Call;
@@ -25,6 +25,7 @@ mod request;
 mod response;
 pub mod way;
 
+use original::Original;
 use response::Answering;
 
 /// One loaded configuration of this role.
@@ -64,7 +65,15 @@ enum Change {
         model: Box<str>,
         source: Source,
     },
-    Translate(Box<Call>),
+    Translate(Box<Translating>),
+}
+
+/// A call to be translated, with the headers as they were when this attempt began.
+#[derive(Debug)]
+struct Translating {
+    call: Call,
+    headers: Pairs,
+    original: Original,
 }
 
 /// A request at its provider.

@@ -33,7 +33,7 @@ impl Original {
     }
 
     /// What earlier attempts noted.
-    pub fn read(host: &impl Host) -> Self {
+    fn read(host: &impl Host) -> Self {
         let Ok(noted) = host.property(&[ORIGINAL]) else { return Self::default() };
         let noted = Pairs::from_abi(noted);
         let entry = |(name, value): (&[u8], &[u8])| {

@@ -2,7 +2,7 @@
 
 use super::original::Original;
 use super::way::Way;
-use super::{Change, INTERNAL, Reading, Service, State, Waiting, path, tell, write};
+use super::{Change, INTERNAL, Reading, Service, State, Translating, Waiting, path, tell, write};
 use crate::config::{Api, Provider};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
@@ -25,7 +25,7 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
             return (State::Done, Flow::Pause);
         }
     };
-    let original = match &left {
+    let mut original = match &left {
         Some(_) => Original::read_or_note(&headers, host),
         None => Original::default(),
     };
@@ -56,7 +56,14 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         Way::Translated(_) | Way::Unknown => Ok(None),
     };
     let ours = path.as_ref().ok().and_then(Option::as_deref);
-    if let Err(status) = make(&service.provider, &headers, original, left.as_ref(), ours, host) {
+    // A translation notes more of them before they are saved.
+    let is_translated = matches!(way, Way::Translated(_)) && !end;
+    let made = make(&service.provider, &headers, &mut original, left.as_ref(), ours, host);
+    let made = made.and_then(|()| match left {
+        Some(_) if !is_translated => original.save(host),
+        _ => Ok(()),
+    });
+    if let Err(status) = made {
         // Half made, it could hold what is for another provider.
         tell(Err(status), "request headers", host);
         return then.refuse(&lost(), host);
@@ -72,7 +79,8 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
                 stream: operation == Operation::GeminiStream,
                 ..context(model, &then.request_id, host)
             };
-            Change::Translate(Box::new(Call::new(route, context)))
+            let call = Call::new(route, context);
+            Change::Translate(Box::new(Translating { call, headers, original }))
         }
         (Way::AsItIs, Some(step)) => Change::Rename { model: step.model.into(), source },
         (Way::AsItIs, None) => return (then.next(), Flow::Continue),
@@ -88,7 +96,7 @@ pub(super) fn body(reading: Reading, service: &Service, host: &impl Host) -> (St
             rename(&body, &model, &source, then.operation, host)?;
             Ok(Ok(()))
         }
-        Change::Translate(call) => translate(&body, *call, &mut then, service, host),
+        Change::Translate(translating) => translate(&body, *translating, &mut then, service, host),
     });
     match changed {
         Ok(Ok(())) => (then.next(), Flow::Continue),
@@ -121,11 +129,12 @@ fn rename(
 
 fn translate(
     body: &[u8],
-    mut call: Call,
+    translating: Translating,
     then: &mut Waiting,
     service: &Service,
     host: &impl Host,
 ) -> Result<Result<(), Error>, Status> {
+    let Translating { mut call, headers, mut original } = translating;
     let translated = match call.request(body) {
         Ok(translated) => translated,
         Err(refusal) => return Ok(Err(refusal)),
@@ -145,10 +154,9 @@ fn translate(
     ours.extend(translated.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
     // What the configuration says stands above what the protocol would say.
     ours.retain(|(name, _)| !service.provider.headers.iter().any(|(set, _)| **set == **name));
-    let headers = host.headers(Map::RequestHeaders)?;
-    let mut original = Original::read(host);
     for (name, value) in ours {
-        if value.is_some() || headers.get(name).is_some() {
+        // What the attempt before removed was put back.
+        if value.is_some() || original.value(&headers, name).is_some() {
             original.note(&headers, name);
             write(Map::RequestHeaders, name, value, host)?;
         }
@@ -172,11 +180,11 @@ fn lost() -> Error {
     Error::new(Kind::ServiceUnavailable, "The request could not be sent on.")
 }
 
-/// Writes the headers. `original`: what earlier attempts changed of them.
+/// Writes the headers. `original`: what earlier attempts changed of them, and now this one.
 fn make(
     provider: &Provider,
     headers: &Pairs,
-    mut original: Original,
+    original: &mut Original,
     left: Option<&Left>,
     path: Option<&[u8]>,
     host: &impl Host,
@@ -218,7 +226,6 @@ fn make(
     if let Some(left) = left {
         // The body of each attempt starts as the gateway sent it, and so must its length.
         original.note(headers, "content-length");
-        original.save(host)?;
         left.advance(host)?;
     }
     Ok(())
