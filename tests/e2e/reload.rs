@@ -54,7 +54,7 @@ impl Watched {
     /// Waits until every worker has taken a configuration over.
     pub(crate) fn wait_for(&self, what: &str, is_it: impl Fn() -> bool) {
         let mut in_a_row = 0;
-        wait_for(what, Duration::from_secs(10), || {
+        wait_for(what, Duration::from_secs(60), || {
             in_a_row = if is_it() { in_a_row + 1 } else { 0 };
             Ok((in_a_row == 10).then_some(()))
         })
