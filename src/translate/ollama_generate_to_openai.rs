@@ -13,7 +13,7 @@
 //!
 //! Answers: as for Ollama's chat, in `response`.
 
-use super::fields::{Warnings, missing, refuse};
+use super::fields::{missing, refuse};
 use super::ollama::{self, Lines, Said, Wishes};
 use super::{Asked, Context, Translated};
 use crate::error::Error;
@@ -33,7 +33,6 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
     refuse(request.context.is_some_and(|context| context.as_str() != "[]"), "context")?;
     let prompt = request.prompt.filter(|prompt| !prompt.is_empty());
     let prompt = prompt.ok_or_else(|| missing("prompt".to_owned()))?;
-    let mut warnings = Warnings::default();
     let images = ollama::pictures(request.images, "images")?;
     let content = if images.is_empty() {
         TextOr::Text(prompt)
@@ -47,7 +46,7 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
         ..Default::default()
     });
     let user = Message { content: Some(content), ..Default::default() };
-    let mut translated = ChatCompletionRequest {
+    let said = ChatCompletionRequest {
         messages: system.into_iter().chain([user]).collect(),
         ..Default::default()
     };
@@ -56,24 +55,9 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
         think: request.think,
         format: request.format,
         options: request.options,
+        rest: request.rest,
     };
-    let thinking = ollama::apply(wishes, &mut translated, context, &mut warnings)?;
-    let mut rest = request.rest;
-    // How long the model stays in memory.
-    rest.remove("keep_alive");
-    warnings.rest(&rest);
-    Ok(Translated {
-        path: "/chat/completions".into(),
-        headers: Vec::new(),
-        body: translated.to_json(),
-        warnings: warnings.into_inner(),
-        asked: Asked {
-            stream: request.stream != Some(false),
-            usage: true,
-            thinking,
-            ..Default::default()
-        },
-    })
+    wishes.translated(said, context)
 }
 
 pub(super) fn response(body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {

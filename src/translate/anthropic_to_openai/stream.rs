@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::chat::chunk;
 use super::super::{Asked, Context, failure};
 use super::response::{stop_reason, usage_of, usage_wire};
 use crate::error::Error;
@@ -10,7 +11,6 @@ use crate::protocol::anthropic::answer::{
     MessageResponse, MessageStart, MessageStop, SignatureDelta, TextDelta, ThinkingDelta,
 };
 use crate::protocol::anthropic::{Block, TextBlock, Thinking, ToolUse};
-use crate::protocol::openai::ChatCompletionChunk;
 use crate::protocol::openai::chat::{self, ToolCallDelta};
 use crate::protocol::sse;
 use crate::protocol::usage::Report;
@@ -66,14 +66,10 @@ impl Stream {
         if self.done {
             return Ok(());
         }
-        if data.trim_ascii() == b"[DONE]" {
+        let Some(chunk) = chunk(data)? else {
             self.finish(out);
             return Ok(());
-        }
-        let chunk = ChatCompletionChunk::from_json(data)?;
-        if chunk.error.is_some() {
-            return Err(failure::openai(500, data));
-        }
+        };
         if let Some(usage) = &chunk.usage {
             let report = Report::read(usage.as_str().as_bytes());
             self.report = report.or(self.report.take());

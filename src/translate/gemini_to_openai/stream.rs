@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::chat::Calls;
+use super::super::chat::{Calls, chunk};
 use super::super::{Asked, Context, failure};
 use super::response::{
     candidate, finish_reason, function_call, text, thought, thought_of, usage_of,
 };
 use crate::error::Error;
 use crate::protocol::gemini::{Candidate, GenerateContentResponse, Part};
-use crate::protocol::openai::ChatCompletionChunk;
 use crate::protocol::openai::chat::Delta;
 use crate::protocol::sse;
 use crate::protocol::usage::Report;
@@ -58,14 +57,10 @@ impl Stream {
         if self.done {
             return Ok(());
         }
-        if data.trim_ascii() == b"[DONE]" {
+        let Some(chunk) = chunk(data)? else {
             self.finish(out);
             return Ok(());
-        }
-        let chunk = ChatCompletionChunk::from_json(data)?;
-        if chunk.error.is_some() {
-            return Err(failure::openai(500, data));
-        }
+        };
         if let Some(usage) = &chunk.usage {
             self.report = Report::read(usage.as_str().as_bytes()).or(self.report.take());
         }

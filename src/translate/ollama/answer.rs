@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{Calls, object};
-use super::super::{Asked, Context, failure};
+use super::super::chat::{Calls, chunk, object};
+use super::super::{Asked, Context};
 use crate::error::Error;
 use crate::host::{Rfc3339, Timestamp};
 use crate::protocol::Operation;
 use crate::protocol::ollama::{ChatResponse, Function, Message, ToolCall};
+use crate::protocol::openai::ChatCompletionResponse;
 use crate::protocol::openai::chat::{self, Delta};
-use crate::protocol::openai::{ChatCompletionChunk, ChatCompletionResponse};
 use crate::protocol::usage::{Report, Usage};
 use crate::protocol::wire;
 
@@ -96,14 +96,10 @@ impl Lines {
         if self.done {
             return Ok(());
         }
-        if data.trim_ascii() == b"[DONE]" {
+        let Some(chunk) = chunk(data)? else {
             self.finish(out);
             return Ok(());
-        }
-        let chunk = ChatCompletionChunk::from_json(data)?;
-        if chunk.error.is_some() {
-            return Err(failure::openai(500, data));
-        }
+        };
         if let Some(usage) = &chunk.usage {
             self.report = Report::read(usage.as_str().as_bytes()).or(self.report.take());
         }

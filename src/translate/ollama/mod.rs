@@ -4,4 +4,4 @@ mod answer;
 mod options;
 
 pub(super) use answer::{Lines, Said, response};
-pub(super) use options::{Wishes, apply, pictures};
+pub(super) use options::{Wishes, pictures};

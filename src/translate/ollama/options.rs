@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use super::super::fields::{Warnings, invalid};
-use super::super::{Context, gpt, media, schema};
+use super::super::{Asked, Context, Translated, gpt, media, schema};
 use crate::error::Error;
 use crate::protocol::ollama::Options;
 use crate::protocol::openai::ChatCompletionRequest;
 use crate::protocol::openai::chat::{
     ImagePart, ImageUrl, JsonSchema, Part, Plain, ResponseFormat, SchemaFormat, StreamOptions,
 };
-use crate::protocol::wire::{Raw, TextOr};
+use crate::protocol::wire::{Raw, Rest, TextOr};
 
 /// The members that both requests have.
 #[derive(Default)]
@@ -19,10 +19,35 @@ pub(in crate::translate) struct Wishes<'a> {
     pub(in crate::translate) think: Option<TextOr<'a, bool>>,
     pub(in crate::translate) format: Option<Raw<'a>>,
     pub(in crate::translate) options: Option<Options<'a>>,
+    pub(in crate::translate) rest: Rest<'a>,
+}
+
+impl<'a> Wishes<'a> {
+    /// The request for a server that speaks OpenAI's chat completions. `said`: its messages.
+    pub(in crate::translate) fn translated(
+        mut self,
+        mut said: ChatCompletionRequest<'a>,
+        context: &'a Context,
+    ) -> Result<Translated, Error> {
+        let mut warnings = Warnings::default();
+        let mut rest = std::mem::take(&mut self.rest);
+        // How long the model stays in memory.
+        rest.remove("keep_alive");
+        let stream = self.stream != Some(false);
+        let thinking = apply(self, &mut said, context, &mut warnings)?;
+        warnings.rest(&rest);
+        Ok(Translated {
+            path: "/chat/completions".into(),
+            headers: Vec::new(),
+            body: said.to_json(),
+            warnings: warnings.into_inner(),
+            asked: Asked { stream, usage: true, thinking, ..Default::default() },
+        })
+    }
 }
 
 /// Writes them into the translated request. Returns whether thinking is to be told.
-pub(in crate::translate) fn apply<'a>(
+fn apply<'a>(
     wishes: Wishes<'a>,
     translated: &mut ChatCompletionRequest<'a>,
     context: &'a Context,

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::fields::{Warnings, invalid, refuse};
+use super::super::fields::{invalid, refuse};
 use super::super::ollama::{self, Wishes};
-use super::super::{Asked, Context, Translated};
+use super::super::{Context, Translated};
 use crate::error::Error;
 use crate::protocol::ollama::{ChatRequest, Message, Tool, ToolCall};
 use crate::protocol::openai::ChatCompletionRequest;
@@ -17,13 +17,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     if request.messages.is_empty() {
         return Err(invalid("messages", "it must not be empty: there is no model to be loaded"));
     }
-    let mut warnings = Warnings::default();
     let mut conversation = Conversation::new(&context.request_id);
     for (index, message) in request.messages.into_iter().enumerate() {
         conversation.add(message, &format!("messages[{index}]"))?;
     }
     let tools: Vec<_> = request.tools.into_iter().flatten().map(tool).collect();
-    let mut translated = ChatCompletionRequest {
+    let said = ChatCompletionRequest {
         messages: conversation.messages,
         tools: (!tools.is_empty()).then_some(tools),
         ..Default::default()
@@ -33,24 +32,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         think: request.think,
         format: request.format,
         options: request.options,
+        rest: request.rest,
     };
-    let thinking = ollama::apply(wishes, &mut translated, context, &mut warnings)?;
-    let mut rest = request.rest;
-    // How long the model stays in memory.
-    rest.remove("keep_alive");
-    warnings.rest(&rest);
-    Ok(Translated {
-        path: "/chat/completions".into(),
-        headers: Vec::new(),
-        body: translated.to_json(),
-        warnings: warnings.into_inner(),
-        asked: Asked {
-            stream: request.stream != Some(false),
-            usage: true,
-            thinking,
-            ..Default::default()
-        },
-    })
+    wishes.translated(said, context)
 }
 
 fn tool(tool: Tool<'_>) -> chat::Tool<'_> {

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
+use super::super::chat::chunk;
 use super::super::{Asked, Context, failure};
 use super::response::{
     begun, function_call, id, message, reasoning, refusal_part, text_part, usage_of, whole,
 };
 use crate::error::Error;
-use crate::protocol::openai::ChatCompletionChunk;
 use crate::protocol::openai::chat::{Delta, ToolCallDelta};
 use crate::protocol::openai::responses::{
     OutputItem, OutputPart, ReasoningItem, ReasoningPart, StreamEvent, TextPart,
@@ -72,14 +72,10 @@ impl Stream {
         if self.done {
             return Ok(());
         }
-        if data.trim_ascii() == b"[DONE]" {
+        let Some(chunk) = chunk(data)? else {
             self.finish(out);
             return Ok(());
-        }
-        let chunk = ChatCompletionChunk::from_json(data)?;
-        if chunk.error.is_some() {
-            return Err(failure::openai(500, data));
-        }
+        };
         self.usage = chunk.usage.as_ref().and_then(usage_of).or(self.usage);
         for choice in chunk.choices.into_iter().flatten() {
             self.start(out);
