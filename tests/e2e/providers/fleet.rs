@@ -46,7 +46,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
     Provider {
         // Its newer paths, which name the model in the body.
         name: "azure",
-        role: || json!({"api": "openai", "base_path": "/openai/v1", "auth": {"header": "api-key", "env": "PROVIDER_KEY"}}),
+        role: || json!({"api": "azure_openai", "auth": {"header": "api-key", "env": "PROVIDER_KEY"}}),
         chat: "my-deployment",
         embedding: Some("my-embedding"),
         others: &["azure-gone"],
