@@ -257,13 +257,8 @@ const SMALL: usize = 1024;
 const VARYING: [&[u8]; 3] = [b"anthropic-", b"openai-", b"x-amzn-bedrock-"];
 
 /// What other parts of Envoy, and providers, know callers by.
-const OTHER_CREDENTIALS: [&[u8]; 5] = [
-    b"cookie",
-    b"proxy-authorization",
-    b"x-amz-security-token",
-    b"x-forwarded-client-cert",
-    b"x-goog-api-key",
-];
+const OTHER_CREDENTIALS: [&[u8]; 4] =
+    [b"cookie", b"proxy-authorization", b"x-amz-security-token", b"x-forwarded-client-cert"];
 
 /// Tools that the provider itself runs, and that change something there or elsewhere. In canonical
 /// JSON this text stands nowhere but in a member: a quote inside a string has an escape before it.

@@ -3,7 +3,6 @@
 
 use super::request::report;
 use super::{Routed, Service, State, answer, failure, limits, settle};
-
 use crate::handoff::{self, CLUSTER_HEADER, Step};
 use crate::host::{Buffer, Decimal, Flow, Host, Map, SafeValue, Status, Timestamp};
 use crate::limit::Ticket;
