@@ -13,9 +13,11 @@ pub(super) fn settings(node: &Node<'_>) -> BreakerSettings {
     let rest = object.get("rest").and_then(|node| node.duration(REST));
     BreakerSettings {
         failures: failures.and_then(|n| u32::try_from(n).ok()).unwrap_or(default.failures),
-        rest: rest.unwrap_or(default.rest),
+        // Who writes the section wants it.
+        rest: rest.unwrap_or(DEFAULT_REST),
     }
 }
 
+const DEFAULT_REST: Duration = Duration::from_secs(10);
 const FAILURES: RangeInclusive<u64> = 1..=1000;
 const REST: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60 * 60);

@@ -39,8 +39,9 @@ struct Health {
 }
 
 impl Default for BreakerSettings {
+    /// Nobody rests: the order of a chain is what the configuration says.
     fn default() -> Self {
-        Self { failures: 5, rest: Duration::from_secs(10) }
+        Self { failures: 5, rest: Duration::ZERO }
     }
 }
 

@@ -305,8 +305,6 @@ fn gateway() -> Value {
             "patient": chain(&["one", "two"], json!({})),
         },
         "attempts": {"retry_on": ["connect", "reset", "5xx", 401, 402, 403, 408, 429]},
-        // The first stays the first, however often it fails here.
-        "breaker": {"rest": "0s"},
     })
 }
 

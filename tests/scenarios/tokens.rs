@@ -194,8 +194,6 @@ impl<'a> Trial<'a> {
             gateway: serde_json::from_value(json!({
                 "providers": {"p": {"models": ["m"]}, "q": {"models": ["m"], "priority": 1}},
                 "limits": [{"name": "l", "key": [], "tokens": LIMIT, "window": "1h"}],
-                // The first stays the first, however often it fails here.
-                "breaker": {"rest": "0s"},
             }))
             .unwrap(),
             clusters: ["p", "q"].map(cluster).into(),

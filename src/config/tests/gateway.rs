@@ -189,8 +189,8 @@ fn every_option_is_read() {
 fn a_breaker_has_defaults_and_bounds() {
     let of = |change: &Json| read(&changed(&minimal(), change)).map(|config| config.breaker);
     let expected = |failures, rest| BreakerSettings { failures, rest };
-    assert_eq!(of(&json!({})), Ok(expected(5, Duration::from_secs(10))));
-    assert_eq!(of(&json!({"breaker": {}})), of(&json!({})));
+    assert_eq!(of(&json!({})), Ok(expected(5, Duration::ZERO)), "nobody rests unasked");
+    assert_eq!(of(&json!({"breaker": {}})), Ok(expected(5, Duration::from_secs(10))));
     let own = json!({"breaker": {"failures": 1, "rest": "0s"}});
     assert_eq!(of(&own), Ok(expected(1, Duration::ZERO)));
     let wrong = json!({"breaker": {"failures": 0, "rest": "2h", "open": "1s"}});

@@ -203,8 +203,7 @@ fn configuration() -> Value {
     let providers = PROVIDERS.iter().map(|it| (it.name.to_owned(), models(it)));
     let nobody = (NOBODY.to_owned(), json!({"models": [NOBODYS_MODEL]}));
     let providers: Map<_, _> = providers.chain([nobody]).collect();
-    // One request's failures are nothing to the next one here.
-    json!({"providers": providers, "breaker": {"rest": "0s"}, "unmatched": "reject"})
+    json!({"providers": providers, "unmatched": "reject"})
 }
 
 const CLUSTERS: &str = "/static_resources/clusters";

@@ -74,6 +74,10 @@ fn every_provider_that_can_be_retried_is_rested_and_has_enough_retries() {
     let mut checked = 0;
     for file in files() {
         let retries = file.text.contains("refresh_cluster_on_retry: true");
+        if file.text.contains("priority: 1}") {
+            // A whole provider, which Envoy cannot rest.
+            assert!(file.text.contains("breaker: {failures: 5, rest: 10s}"), "{}", file.name);
+        }
         each_object(&file.yaml, &mut |object| {
             let has_role = object.get("typed_extension_protocol_options");
             if !retries || has_role.is_none_or(|has| !has.to_string().contains("llm_provider")) {
