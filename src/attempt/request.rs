@@ -6,7 +6,7 @@ use super::{Change, INTERNAL, Reading, Service, State, Translating, Waiting, pat
 use crate::config::{Api, Provider};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
-use crate::host::{Buffer, Flow, Host, Map, Pairs, Status};
+use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, Status};
 use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::edit::Edits;
 use crate::protocol::probe::Source;
@@ -172,8 +172,7 @@ fn translate(
 
 fn replace(body: &[u8], host: &impl Host) -> Result<(), Status> {
     host.splice_body(Buffer::RequestBody, 0, usize::MAX, body)?;
-    let length = body.len().to_string();
-    write(Map::RequestHeaders, "content-length", Some(length.as_bytes()), host)
+    host.set_header(Map::RequestHeaders, "content-length", Decimal::new(body.len()).value())
 }
 
 fn lost() -> Error {

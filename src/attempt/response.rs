@@ -3,7 +3,7 @@
 use super::{State, Waiting, tell, write};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Refusal};
-use crate::host::{Buffer, Flow, Host, Map, Status};
+use crate::host::{Buffer, Decimal, Flow, Host, Map, Status};
 use crate::protocol::stream::{Phase, Relay};
 use crate::translate::{Answer, MAX_ERROR, Pair};
 
@@ -44,8 +44,8 @@ pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (Sta
     if end {
         // A success that says nothing is none, and Envoy shall not take it for one.
         if (answer.is_some() || is_stream) && (200..300).contains(&status) {
-            let status = Kind::Provider.row().status.to_string();
-            let told = write(Map::ResponseHeaders, ":status", Some(status.as_bytes()), host);
+            let status = Decimal::new(Kind::Provider.row().status);
+            let told = host.set_header(Map::ResponseHeaders, ":status", status.value());
             tell(told, "answer headers", host);
         }
         return (State::Done, Flow::Continue);
@@ -186,8 +186,9 @@ impl Waiting {
     }
 
     fn write_error(&self, status: u16, error: &Error, host: &impl Host) {
-        let status = status.to_string();
-        let written = write(Map::ResponseHeaders, ":status", Some(status.as_bytes()), host)
+        let status = Decimal::new(status);
+        let written = host
+            .set_header(Map::ResponseHeaders, ":status", status.value())
             .and_then(|()| replace(&error.body(self.dialect(), &self.request_id), host));
         tell(written, "error", host);
     }
@@ -195,9 +196,8 @@ impl Waiting {
 
 fn replace(body: &[u8], host: &impl Host) -> Result<(), Status> {
     host.splice_body(Buffer::ResponseBody, 0, usize::MAX, body)?;
-    let length = body.len().to_string();
     write(Map::ResponseHeaders, "content-type", Some(b"application/json"), host)?;
-    write(Map::ResponseHeaders, "content-length", Some(length.as_bytes()), host)
+    host.set_header(Map::ResponseHeaders, "content-length", Decimal::new(body.len()).value())
 }
 
 /// Tells the caller what its request lost on the way (RFC 9111's miscellaneous persistent warning).

@@ -11,7 +11,7 @@ use crate::cache::record::Form;
 use crate::cache::serve::Hit;
 use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question, Wants};
 use crate::error::{Error, Kind, Retry};
-use crate::host::{CallId, Event, Flow, Host, Pairs, SafeValue, Timestamp};
+use crate::host::{CallId, Decimal, Event, Flow, Host, Pairs, SafeValue, Timestamp};
 use crate::metrics::CacheResult;
 use crate::protocol::{Dialect, query};
 
@@ -187,11 +187,9 @@ pub(super) fn serve(mut routed: Routed, hit: &Hit, host: &impl Host) -> (State, 
         caching.result = Some(CacheResult::Hit);
     }
     caching.asked = None;
-    let age = hit.age_seconds.to_string();
-    let mut headers = Vec::new();
-    for (name, value) in [("content-type", hit.content_type()), ("age", age.as_bytes())] {
-        headers.extend(SafeValue::new(value).map(|value| (name, value)));
-    }
+    let age = Decimal::new(hit.age_seconds);
+    let kind = SafeValue::new(hit.content_type()).map(|kind| ("content-type", kind));
+    let headers: Vec<_> = kind.into_iter().chain([("age", age.value())]).collect();
     answer::reply(&routed.call, hit.status(), "llm_cache_hit", &headers, hit.body(), host);
     let cached = routed.hops.into_vec().into_iter().next();
     let ended = Ended {

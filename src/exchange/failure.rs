@@ -135,7 +135,7 @@ fn coded((mut state, flow): (State, Flow), code: &'static str) -> (State, Flow) 
     (state, flow)
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
+pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 

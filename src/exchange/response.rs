@@ -153,8 +153,7 @@ impl Relaying {
         }
         let details = host.property(&["response", "code_details"]).unwrap_or_default();
         let reset = details.starts_with(b"upstream_") && details != b"via_upstream";
-        let timeout = details.windows(TIMEOUT.len()).any(|window| window == TIMEOUT);
-        if reset || timeout { Ending::Cut } else { Ending::Open }
+        if reset || failure::contains(&details, TIMEOUT) { Ending::Cut } else { Ending::Open }
     }
 
     pub(super) fn is_stream(&self) -> bool {
