@@ -74,7 +74,7 @@ fn any_valid_request_is_valid_at_the_provider_or_refused_by_name() {
             let request = generate::request(client, seed);
             let request = request.unwrap_or_else(|| panic!("no generator of {client} requests"));
             let what = format!("{name} {seed}");
-            let models = models(provider, client.contains("embed"));
+            let models = generate::models(provider, client.contains("embed"));
             let context = context(models[seed as usize % models.len()]);
             match route.request(request.to_string().as_bytes(), &context) {
                 Ok(translated) => {
@@ -231,32 +231,6 @@ fn name(route: Route) -> String {
 /// The client's protocol and the provider's.
 fn ends(route: &str) -> (&str, &str) {
     (route.split("_to_").next().unwrap(), route.rsplit("_to_").next().unwrap())
-}
-
-/// Models that are told apart.
-fn models(provider: &str, embeds: bool) -> &'static [&'static str] {
-    match (provider, embeds) {
-        ("bedrock", true) => &["amazon.titan-embed-text-v2:0", "cohere.embed-multilingual-v3"],
-        (_, true) => &["an-embedding-model"],
-        ("openai", _) => &["gpt-4o", "gpt-5", "llama-3.1-8b"],
-        ("anthropic", _) => &[
-            "claude-3-5-sonnet-20241022",
-            "claude-sonnet-4-5",
-            "claude-opus-4-7",
-            "claude-fable-5-1",
-            "kimi-k2",
-        ],
-        ("gemini", _) => &["gemini-2.0-flash", "gemini-2.5-flash", "gemini-3-pro"],
-        ("bedrock", _) => &[
-            "us.anthropic.claude-haiku-4-5-20251001-v1:0",
-            "anthropic.claude-opus-4-7",
-            "amazon.nova-lite-v1:0",
-            "openai.gpt-oss-20b-1:0",
-        ],
-        ("cohere", _) => &["command-a-03-2025", "command-a-reasoning-08-2025"],
-        ("ollama", _) => &["llama3.2:1b", "gpt-oss:20b"],
-        _ => panic!("no models of {provider}"),
-    }
 }
 
 /// What is handed to the checker, a line each.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use llm_gateway::config::Api;
 
 use crate::markdown::{plain, read, root, table};
-use crate::source::files;
 
 #[test]
 fn every_test_that_is_named_is_there() {
@@ -19,74 +18,6 @@ fn every_test_that_is_named_is_there() {
         }
     }
     assert!(named >= 10, "{named} tests");
-}
-
-/// A declared field is not among the unknown ones that a translation reports as left out: one that
-/// no translation looks at would be lost without a word.
-#[test]
-fn every_declared_field_is_dealt_with_by_every_translation() {
-    let mut checked = 0;
-    for (pair, request) in pairs() {
-        let fields = fields(request);
-        assert!(fields.len() > 7, "{request:?}: {fields:?}");
-        let code = code(&pair);
-        for field in fields {
-            checked += 1;
-            assert!(code.contains(&format!(".{field}")), "{pair} does not look at {field}");
-        }
-    }
-    assert!(checked > 50, "{checked} fields");
-}
-
-/// The pairs by the names of their modules, each with the request that it reads.
-fn pairs() -> Vec<(String, Request)> {
-    let pairs = llm_gateway::translate::Pair::ALL.iter().map(|pair| pair.name().to_owned());
-    let request = |pair: &str| {
-        let known = REQUESTS.iter().find(|(client, _)| pair.starts_with(client));
-        known.map(|(_, request)| *request)
-    };
-    pairs.filter_map(|pair| request(&pair).map(|request| (pair, request))).collect()
-}
-
-/// A file, and the name of a type in it.
-type Request = (&'static str, &'static str);
-
-const REQUESTS: [(&str, Request); 5] = [
-    ("openai_to_", ("src/protocol/openai/chat.rs", "ChatCompletionRequest")),
-    ("gemini_to_", ("src/protocol/gemini.rs", "GenerationConfig")),
-    ("ollama_to_", ("src/protocol/ollama.rs", "ChatRequest")),
-    ("ollama_generate_to_", ("src/protocol/ollama.rs", "GenerateRequest")),
-    ("anthropic_to_", ("src/protocol/anthropic/request.rs", "MessagesRequest")),
-];
-
-/// The fields of a type that is described with `object!`.
-fn fields((file, name): Request) -> Vec<String> {
-    let text = read(file);
-    let (_, body) = text.split_once(&format!("pub struct {name}<'a> {{")).unwrap();
-    let lines = body.lines().take_while(|line| line.trim() != "}").map(str::trim);
-    let fields = lines.filter(|line| !line.starts_with("//")).filter_map(|line| {
-        let (field, _) = line.split_once(':')?;
-        field.split(" as ").next().map(str::to_owned)
-    });
-    fields.collect()
-}
-
-/// The code of a pair, and of what it shares with others: the modules beside it that it names.
-fn code(pair: &str) -> String {
-    let all = files();
-    let of = |module: &str| {
-        let (file, folder) =
-            (format!("src/translate/{module}.rs"), format!("src/translate/{module}/"));
-        let its = all.iter().filter(|(name, _)| *name == file || name.starts_with(&folder));
-        its.map(|(_, text)| text.as_str()).collect::<String>()
-    };
-    let own = of(pair);
-    let beside = all.iter().filter_map(|(name, _)| {
-        let module = name.strip_prefix("src/translate/")?.split(['/', '.']).next()?;
-        (!module.contains("_to_") && module != "mod").then_some(module)
-    });
-    let named: BTreeSet<_> = beside.filter(|module| own.contains(module)).collect();
-    named.into_iter().map(of).chain([own.clone()]).collect()
 }
 
 /// A part of a limit's key that no configuration can name would be of no use.

@@ -11,8 +11,12 @@
 )]
 
 mod config;
+mod described;
 mod extending;
+mod fields;
 mod files;
+#[path = "../e2e/schemas/generate/mod.rs"]
+mod generate;
 mod markdown;
 mod protocols;
 mod source;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::fields::unsupported;
+use super::super::fields::{Warnings, unsupported};
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Message, Role, SystemBlock};
 use crate::protocol::anthropic::{Block, DataSource, DocumentBlock, Source, TextBlock, ToolResult};
@@ -198,7 +198,8 @@ fn part<'a>(block: Block<'a>, at: &str) -> Result<Part<'a>, Error> {
 fn document<'a>(block: DocumentBlock<'a>, at: &str) -> Result<Part<'a>, Error> {
     match block.source {
         Source::Text(source) => {
-            Ok(text_part(TextBlock { text: source.data, ..Default::default() }))
+            let cache_control = block.cache_control;
+            Ok(text_part(TextBlock { text: source.data, cache_control, ..Default::default() }))
         }
         Source::Base64(source) => {
             let file = File {
@@ -210,6 +211,25 @@ fn document<'a>(block: DocumentBlock<'a>, at: &str) -> Result<Part<'a>, Error> {
             Ok(Part::File(FilePart { file, cache_control, ..Default::default() }))
         }
         Source::Url(_) | Source::Other(_) => Err(unsupported(format!("{at}.source.type"))),
+    }
+}
+
+/// A file has no word for what a document is about, nor has a text for its title.
+pub(super) fn contexts(messages: &[Message<'_>], warnings: &mut Warnings) {
+    let blocks = messages.iter().filter_map(|message| match &message.content {
+        TextOr::Other(blocks) => Some(blocks),
+        TextOr::Text(_) => None,
+    });
+    let within = blocks.flatten().flat_map(|block| match block {
+        Block::ToolResult(ToolResult { content: Some(TextOr::Other(blocks)), .. }) => &**blocks,
+        block => std::slice::from_ref(block),
+    });
+    for block in within {
+        if let Block::Document(document) = block {
+            let text = matches!(document.source, Source::Text(_));
+            warnings.add_if(document.context.is_some(), "messages.content.context");
+            warnings.add_if(document.title.is_some() && text, "messages.content.title");
+        }
     }
 }
 

@@ -18,8 +18,9 @@
 //! documents by URL, blocks that are not known here in a message of the user.
 //!
 //! Left out with a warning: `top_k`; `temperature`, `top_p` for OpenAI's reasoning models;
-//! `thinking` for others; a `user_id` that is too long; all fields that are not known here. Left
-//! out without one, because nothing is lost: `cache_control`, earlier thinking, `is_error`.
+//! `thinking` for others; a `user_id` that is too long; a document's `context`, and its `title`
+//! where it is a text; all fields that are not known here. Left out without one, because nothing is
+//! lost: `cache_control`, earlier thinking, `is_error`.
 //!
 //! Answers: `reasoning_content` or `reasoning` becomes a `thinking` block without a signature, if
 //! thinking was asked for. Finish reasons: `stop`: `end_turn`; `length`: `max_tokens`; `tool_calls`:

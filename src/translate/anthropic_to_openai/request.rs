@@ -29,6 +29,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let thinks =
         matches!(request.thinking, Some(ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_)));
     let effort = effort(&request, context.between).filter(|_| reasons || context.between);
+    messages::contexts(&request.messages, &mut warnings);
     let mut translated = ChatCompletionRequest {
         model: Some(context.upstream_model.as_str().into()),
         messages: messages::translate(request.system, request.messages, context.between)?,

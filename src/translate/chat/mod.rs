@@ -9,6 +9,6 @@ pub(super) use answer::{Chunks, Reply, function_call};
 pub(super) use calls::Calls;
 pub(super) use chunk::chunk;
 pub(super) use request::{
-    Choice, EFFORTS, JSON_ONLY, arguments, choice, choice_field, limit, messages, object,
+    Choice, EFFORTS, JSON_ONLY, arguments, choice, choice_field, details, limit, messages, object,
     refuse_common, seed, stops, tools,
 };

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::error::Error;
 use crate::protocol::openai::ChatCompletionRequest;
-use crate::protocol::openai::chat::{FunctionTool, Message, Role, Tool, ToolChoice};
+use crate::protocol::openai::chat::{FunctionTool, Message, Part, Role, Tool, ToolChoice};
 use crate::protocol::wire::{Number, Raw, TextOr};
 use crate::translate::fields::{Warnings, invalid, refuse, unsupported};
 
@@ -53,6 +53,19 @@ pub(in crate::translate) fn messages<'a>(
         warnings.rest_of("messages", &message.rest);
     }
     messages
+}
+
+/// How closely images are to be looked at, which only some providers can be told.
+pub(in crate::translate) fn details(messages: &[Message<'_>], warnings: &mut Warnings) {
+    let parts = messages.iter().filter_map(|message| match &message.content {
+        Some(TextOr::Other(parts)) => Some(parts),
+        _ => None,
+    });
+    let wished = |part: &Part<'_>| match part {
+        Part::Image(image) => image.image_url.detail.as_ref().is_some_and(|word| word != "auto"),
+        _ => false,
+    };
+    warnings.add_if(parts.flatten().any(wished), "messages.content.image_url.detail");
 }
 
 /// The seed, if the provider knows such numbers.

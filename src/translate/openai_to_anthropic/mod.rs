@@ -25,7 +25,7 @@
 //! `web_search_options`, audio parts, images and files of other kinds, files by id, tools that are
 //! no functions, a forced call where the model always thinks.
 //!
-//! Left out with a warning: a message's `name`, `seed`, `presence_penalty`, `frequency_penalty`;
+//! Left out with a warning: a message's `name`, an image's `detail`, `seed`, `presence_penalty`, `frequency_penalty`;
 //! `temperature` above 1 is 1; sampling parameters where the model takes none, thinks, or takes one
 //! of two; thinking that does not fit with the rest, or that the model cannot do without; all
 //! fields that are not known here.

@@ -21,7 +21,7 @@
 //! above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
 //! `web_search_options`, tools that are no functions.
 //!
-//! Left out with a warning: a message's `name`, `temperature` above 1 is 1; `seed`, penalties,
+//! Left out with a warning: a message's `name`, an image's `detail`, `temperature` above 1 is 1; `seed`, penalties,
 //! `parallel_tool_calls: false`, `user`, `safety_identifier`; `reasoning_effort`, `thinking`,
 //! `top_k` for other models; sampling parameters that a Claude does not take; all fields that are
 //! not known here.

@@ -27,7 +27,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let choice_field = chat::choice_field(&request);
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::default();
-    for (index, message) in chat::messages(&mut request, &mut warnings).into_iter().enumerate() {
+    let messages = chat::messages(&mut request, &mut warnings);
+    chat::details(&messages, &mut warnings);
+    for (index, message) in messages.into_iter().enumerate() {
         conversation.add(message, index)?;
     }
     let mut translated = ConverseRequest::default();

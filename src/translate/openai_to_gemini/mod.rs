@@ -19,7 +19,7 @@
 //! `web_search_options`, files by id, tools that are no functions, results of calls that were not
 //! made.
 //!
-//! Left out with a warning: a message's `name`, `parallel_tool_calls: false`, `strict` of tools,
+//! Left out with a warning: a message's `name`, an image's `detail`, `parallel_tool_calls: false`, `strict` of tools,
 //! `user`, `safety_identifier`, `reasoning_effort` where the model does not think, all fields that
 //! are not known here. Left out without one: `cache_control` (Gemini caches by itself), earlier
 //! thinking.

@@ -25,7 +25,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut tools = chat::tools(&mut request)?;
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::new(version >= (3, 0));
-    for (index, message) in chat::messages(&mut request, &mut warnings).into_iter().enumerate() {
+    let messages = chat::messages(&mut request, &mut warnings);
+    chat::details(&messages, &mut warnings);
+    for (index, message) in messages.into_iter().enumerate() {
         conversation.add(message, index)?;
     }
     if conversation.contents.is_empty() {

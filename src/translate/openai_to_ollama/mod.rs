@@ -5,6 +5,7 @@
 //! | `developer` messages | `system` messages |
 //! | text parts | one text, a line each |
 //! | `image_url` with a data URL | `images` |
+//! | `refusal` of an earlier answer | its text |
 //! | `reasoning_content` of earlier answers | `thinking` |
 //! | `tool_calls` | the same, with the arguments as an object |
 //! | tool results | with the name of the tool, found by the id of the call |
@@ -17,7 +18,7 @@
 //! force a call), `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but
 //! text, `web_search_options`, tools that are no functions, results of calls that were not made.
 //!
-//! Left out with a warning: a message's `name`, `parallel_tool_calls: false`, `strict` of tools,
+//! Left out with a warning: a message's `name`, an image's `detail`, `parallel_tool_calls: false`, `strict` of tools,
 //! `user`, `safety_identifier`, `thinking`, all fields that are not known here.
 //!
 //! Answers: `thinking` becomes `reasoning_content`. Done reasons: `length`: `length`; others:

@@ -26,7 +26,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         Some(Choice::Auto) | None => {}
     }
     let mut conversation = Conversation::default();
-    for (index, message) in chat::messages(&mut request, &mut warnings).into_iter().enumerate() {
+    let messages = chat::messages(&mut request, &mut warnings);
+    chat::details(&messages, &mut warnings);
+    for (index, message) in messages.into_iter().enumerate() {
         conversation.add(message, &format!("messages[{index}]"))?;
     }
     let stops = chat::stops(request.stop.take());
@@ -86,7 +88,10 @@ struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     fn add(&mut self, message: openai::Message<'a>, at: &str) -> Result<(), Error> {
-        let (content, images) = content(message.content, at)?;
+        let (mut content, images) = content(message.content, at)?;
+        if let Some(refusal) = message.refusal.filter(|_| content.is_empty()) {
+            content = refusal;
+        }
         let mut translated = Message {
             role: Some(role(message.role).into()),
             content: Some(content),

@@ -107,3 +107,52 @@ fn every_test_file_belongs_to_a_declared_target() {
         }
     }
 }
+
+/// A file that no other names is not compiled, and its tests never run.
+#[test]
+fn every_source_file_belongs_to_a_module() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        rust_files(&root().join(folder), &mut files);
+    }
+    let manifests = ["Cargo.toml", "tests/harness/Cargo.toml", "tests/fuzz/Cargo.toml"];
+    let declared: String =
+        manifests.iter().map(|path| fs::read_to_string(root().join(path)).unwrap()).collect();
+    let mut orphans = Vec::new();
+    for file in &files {
+        let stem = file.file_stem().unwrap().to_str().unwrap();
+        let folder = file.parent().unwrap();
+        // `mod.rs` stands for its folder.
+        let (name, above) = match stem {
+            "mod" => (folder.file_name().unwrap().to_str().unwrap(), folder.parent().unwrap()),
+            _ => (stem, folder),
+        };
+        let beside = format!("{}.rs", above.file_name().unwrap().to_str().unwrap());
+        let parents = ["mod.rs", "main.rs", "lib.rs"].map(|parent| above.join(parent));
+        let parents = parents.into_iter().chain([above.parent().unwrap().join(beside)]);
+        let mut parents = parents.filter_map(|parent| fs::read_to_string(parent).ok());
+        let is_module = parents.any(|text| {
+            let named = format!("mod {name};");
+            text.lines().any(|line| line == named || line.ends_with(&format!(" {named}")))
+        });
+        let target = format!("/{}\"", file.file_name().unwrap().to_str().unwrap());
+        let is_target = ["main", "lib"].contains(&stem)
+            || folder.ends_with("tests/harness/tests")
+            || declared.contains(&target);
+        if !is_module && !is_target {
+            orphans.push(file.display().to_string());
+        }
+    }
+    assert!(orphans.is_empty() && files.len() > 200, "in no module: {orphans:#?}");
+}
+
+fn rust_files(under: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(under).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}

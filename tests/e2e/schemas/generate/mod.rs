@@ -27,6 +27,32 @@ pub(super) fn request(protocol: &str, seed: u64) -> Option<Value> {
     })
 }
 
+/// Models that are told apart.
+pub(super) fn models(provider: &str, embeds: bool) -> &'static [&'static str] {
+    match (provider, embeds) {
+        ("bedrock", true) => &["amazon.titan-embed-text-v2:0", "cohere.embed-multilingual-v3"],
+        (_, true) => &["an-embedding-model"],
+        ("openai", _) => &["gpt-4o", "gpt-5", "llama-3.1-8b"],
+        ("anthropic", _) => &[
+            "claude-3-5-sonnet-20241022",
+            "claude-sonnet-4-5",
+            "claude-opus-4-7",
+            "claude-fable-5-1",
+            "kimi-k2",
+        ],
+        ("gemini", _) => &["gemini-2.0-flash", "gemini-2.5-flash", "gemini-3-pro"],
+        ("bedrock", _) => &[
+            "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "anthropic.claude-opus-4-7",
+            "amazon.nova-lite-v1:0",
+            "openai.gpt-oss-20b-1:0",
+        ],
+        ("cohere", _) => &["command-a-03-2025", "command-a-reasoning-08-2025"],
+        ("ollama", _) => &["llama3.2:1b", "gpt-oss:20b"],
+        _ => panic!("no models of {provider}"),
+    }
+}
+
 /// SplitMix64.
 pub(super) struct Dice(u64);
 
