@@ -9,7 +9,7 @@
 //!
 //! # The life of a request
 //!
-//! 1. `plugin` gets a callback, finds the stream's state and hands it an [`host::Event`].
+//! 1. `plugin` gets a callback; [`runtime`] finds the stream's state and hands it an [`host::Event`].
 //! 2. [`exchange`] reads all headers in one call, removes what clients must not say, names the
 //!    request and its caller ([`identity`]), and waits for the body.
 //! 3. One pass over the body ([`protocol::probe`]) finds model, stream and needs. [`routing`] makes
@@ -31,7 +31,8 @@
 //!
 //! | floor | module | what it holds |
 //! |---|---|---|
-//! | 9 | `plugin` | Envoy's callbacks; wasm only |
+//! | 10 | `plugin` | Envoy's callbacks; wasm only |
+//! | 9 | [`runtime`] | the contexts of one worker: streams, their configurations, who waits |
 //! | 8 | [`exchange`] | the gateway role, a state machine |
 //! | 8 | [`attempt`] | the provider role, a state machine |
 //! | 7 | [`config`] | what the user wrote, checked whole and resolved once |
@@ -43,6 +44,7 @@
 //! | 5 | [`handoff`] | what the two roles tell each other |
 //! | 5 | [`log`](mod@log) | JSON lines |
 //! | 5 | [`translate`] | requests, answers, errors and streams of one protocol as those of another |
+//! | 5 | [`closed`] | what happens where nobody can judge: nothing passes |
 //! | 4 | [`identity`] | request ids, addresses, consumers and what they may ask for |
 //! | 3 | [`routing`] | from a model to a chain of providers |
 //! | 2 | [`price`] | what tokens cost, in integers |
@@ -73,6 +75,7 @@
 
 pub mod attempt;
 pub mod cache;
+pub mod closed;
 pub mod config;
 pub mod error;
 pub mod exchange;
@@ -87,5 +90,6 @@ mod plugin;
 pub mod price;
 pub mod protocol;
 pub mod routing;
+pub mod runtime;
 pub mod store;
 pub mod translate;

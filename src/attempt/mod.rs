@@ -12,6 +12,7 @@
 //! Every cluster that a chain can reach needs this role, if only to put things back: one without it
 //! would get the request as the attempt before left it, with that provider's credential.
 
+use crate::closed;
 use crate::config;
 use crate::error::{Dialect, Error};
 use crate::host::{Event, Flow, Host, Map, Pairs, SafeValue, Status};
@@ -49,6 +50,8 @@ pub enum State {
     Muted,
     /// Nothing is left to do: what follows passes.
     Done,
+    /// The request was refused: nothing of it passes.
+    Refused,
 }
 
 /// A request whose body has to change.
@@ -118,6 +121,20 @@ impl State {
                 response::mute(host);
                 (Self::Muted, Flow::Continue)
             }
+            // A part of a request whose headers were never seen, and so are not this provider's.
+            (Self::Start, Event::RequestBody { .. } | Event::RequestTrailers) => {
+                (Self::Refused, closed::request(host))
+            }
+            // Headers do not come twice, and nothing follows a refusal or a body that is awaited.
+            (
+                state @ (Self::Refused | Self::Reading(_)),
+                Event::RequestHeaders { .. } | Event::RequestBody { .. } | Event::RequestTrailers,
+            )
+            | (state, Event::RequestHeaders { .. } | Event::Tick | Event::Called(_)) => {
+                (state, Flow::Pause)
+            }
+            // The request is this provider's: its body passes as it comes. So does an answer that
+            // needs no work, and that of a filter before this one.
             (state, _) => (state, Flow::Continue),
         }
     }
@@ -149,7 +166,7 @@ impl Waiting {
         let details = format!("llm_{}", error.kind.row().label);
         let json = [("content-type", SafeValue::literal("application/json"))];
         tell(host.reply(error.status(), &details, &json, &body), "reply", host);
-        (State::Done, Flow::Pause)
+        (State::Refused, Flow::Pause)
     }
 }
 
@@ -169,3 +186,6 @@ fn tell(outcome: Result<(), Status>, what: &str, host: &impl Host) {
 
 /// The prefix of headers that are between the two roles only.
 const INTERNAL: &[u8] = b"x-llm-";
+
+#[cfg(test)]
+mod tests;

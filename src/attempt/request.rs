@@ -3,6 +3,7 @@
 use super::original::Original;
 use super::way::Way;
 use super::{Change, INTERNAL, Reading, Service, State, Translating, Waiting, path, tell, write};
+use crate::closed;
 use crate::config::{Api, Provider};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
@@ -20,9 +21,7 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         Ok(headers) => headers,
         Err(status) => {
             tell(Err(status), "request headers", host);
-            let lost = host.reply(503, "llm_service_unavailable", &[], b"");
-            tell(lost, "reply", host);
-            return (State::Done, Flow::Pause);
+            return (State::Refused, closed::request(host));
         }
     };
     let mut original = match &left {

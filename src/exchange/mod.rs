@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::closed;
 use crate::error::{Dialect, Kind};
 use crate::handoff;
 use crate::host::{CallId, Event, Flow, Host, Pairs, Timestamp};
@@ -59,6 +60,8 @@ pub enum State {
     Relaying(Box<Relaying>),
     /// The answer is written, or has passed; what is left is the log.
     Answered(Box<Ended>),
+    /// Nothing of the request passes, and nobody is told of it any more.
+    Closed,
 }
 
 /// Who asks for what.
@@ -176,10 +179,11 @@ impl State {
     pub fn step(self, service: &Service, event: Event, host: &impl Host) -> (Self, Flow) {
         // What needs no time of ours is not timed.
         match (self, event) {
+            (Self::Passing | Self::Closed, Event::Log) => (Self::Closed, Flow::Continue),
             (Self::Passing, _) => (Self::Passing, Flow::Continue),
             // Our own replies come by too.
             (
-                state @ Self::Answered(_),
+                state @ (Self::Answered(_) | Self::Closed),
                 Event::ResponseHeaders { .. }
                 | Event::ResponseBody { .. }
                 | Event::ResponseTrailers,
@@ -195,7 +199,7 @@ impl State {
         let began = host.now();
         if event == Event::Log {
             settle::settle(self, service, began, host);
-            return (Self::Passing, Flow::Continue);
+            return (Self::Closed, Flow::Continue);
         }
         let (mut state, flow) = self.advance(service, event, began, host);
         // Tracing reads filter state before the log comes.
@@ -266,15 +270,27 @@ impl State {
                 Self::Failing(failing),
                 Event::ResponseBody { end: true, .. } | Event::ResponseTrailers,
             ) => failure::body(*failing, host),
+            // A part of a request whose headers were never seen.
+            (Self::Start, Event::RequestBody { .. } | Event::RequestTrailers) => {
+                (Self::Closed, closed::request(host))
+            }
+            // What is refused, or went on whole, has no more that could pass.
+            (
+                state,
+                Event::RequestHeaders { .. } | Event::RequestBody { .. } | Event::RequestTrailers,
+            ) => (state, Flow::Pause),
             // What nobody waits for any more resumes nothing.
             (state, Event::Tick | Event::Called(_)) => (state, Flow::Pause),
-            (state, _) => (state, Flow::Continue),
+            // A filter before this one answers, before this one knew of the request.
+            (Self::Start, _) => (Self::Closed, closed::answer(host)),
+            (state, Event::Log) => (state, Flow::Continue),
+            (state, _) => (state, closed::answer(host)),
         }
     }
 
     fn call_mut(&mut self) -> Option<&mut Call> {
         match self {
-            Self::Start | Self::Passing => None,
+            Self::Start | Self::Passing | Self::Closed => None,
             Self::Reading(reading) => Some(&mut reading.call),
             Self::Joining(joining) => Some(&mut joining.routed.call),
             Self::Waiting(routed) => Some(&mut routed.call),
@@ -346,3 +362,6 @@ impl Spent {
         *phase = phase.saturating_add(now.0.saturating_sub(began.0));
     }
 }
+
+#[cfg(test)]
+mod tests;

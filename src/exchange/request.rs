@@ -2,6 +2,7 @@
 
 use super::caching::Caching;
 use super::{Call, Reading, Service, Spent, State, answer, query_keys};
+use crate::closed;
 use crate::config::Unmatched;
 use crate::error::{Dialect, Error, Kind};
 use crate::host::{Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
@@ -221,8 +222,7 @@ fn unknown_url(headers: &Pairs) -> Error {
 /// Without its headers a request cannot be told apart, so it cannot pass either.
 fn unreadable(status: Status, host: &impl Host) -> (State, Flow) {
     report(Err(status), "request headers", host);
-    report(host.reply(503, "llm_service_unavailable", &[], b""), "reply", host);
-    (State::Passing, Flow::Pause)
+    (State::Closed, closed::request(host))
 }
 
 pub(super) fn report(outcome: Result<(), Status>, what: &str, host: &impl Host) {

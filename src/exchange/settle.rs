@@ -73,7 +73,7 @@ pub(super) fn publish(ended: &mut Ended, service: &Service, host: &impl Host) {
 impl Ended {
     fn at_end(state: State, host: &impl Host) -> Option<Self> {
         Some(match state {
-            State::Start | State::Passing => return None,
+            State::Start | State::Passing | State::Closed => return None,
             State::Answered(ended) => *ended,
             State::Reading(reading) => Self::of(reading.call),
             State::Joining(joining) => {

@@ -1,7 +1,7 @@
 //! The real host: extern wrappers over proxy-wasm ABI 0.2.1 that return statuses and never panic.
 //!
 //! This is the only file that calls Envoy. A buffer that Envoy returns lies in memory it took from
-//! the allocator that the plugin exports, so it is owned here as a `Vec` whose capacity is its size.
+//! the allocator that the plugin exports, in the layout of a `Vec` whose capacity is its size.
 
 use std::{ptr, time::Duration};
 
@@ -18,14 +18,6 @@ pub struct Envoy {
     root: u32,
 }
 
-/// Which half of a stream to resume after a callback paused it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Half {
-    Request = 0,
-    Response = 1,
-}
-
 impl Envoy {
     /// For a callback of `context`, which lives under `root`.
     pub fn new(context: u32, root: u32) -> Self {
@@ -37,12 +29,13 @@ impl Envoy {
         Status::check(proxy_set_effective_context(self.context))
     }
 
-    pub fn resume(&self, half: Half) -> Result<(), Status> {
-        Status::check(proxy_continue_stream(half as u32))
+    /// Lets the request of the stream in focus go on.
+    pub fn resume() -> Result<(), Status> {
+        Status::check(proxy_continue_stream(REQUEST))
     }
 
-    /// Calls to the root context's tick callback; zero ends them.
-    pub fn set_tick_period(&self, period: Duration) -> Result<(), Status> {
+    /// Calls to the tick callback of the root context in focus; zero ends them.
+    pub fn set_tick_period(period: Duration) -> Result<(), Status> {
         let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
         Status::check(proxy_set_tick_period_milliseconds(millis))
     }
@@ -288,13 +281,17 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
     if data.is_null() || size == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: a non-empty buffer comes from the plugin's exported allocator, which leaks a
-    // `Vec<u8>` with a capacity of exactly `size`; the host has filled it and keeps no pointer.
+    // SAFETY: a buffer that is not empty comes from the plugin's exported allocator, with the layout
+    // of `size` bytes, which is that of a `Vec<u8>` with this capacity. The host has filled it and
+    // keeps no pointer.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
 /// What one call of `random_get` gives at most.
 const MAX_RANDOM: usize = 64 << 10;
+
+/// The half of a stream that is resumed.
+const REQUEST: u32 = 0;
 
 const NO_GRPC_STATUS: i32 = -1;
 

@@ -214,13 +214,14 @@ impl Runner {
     /// The first end of a call counts it, and nothing else does.
     fn log(&mut self) -> Result<(), TestCaseError> {
         let before = sum(&self.host, "llm_requests_total.", &[""]);
-        let is_call = !matches!(self.state, exchange::State::Start | exchange::State::Passing);
+        use exchange::State::{Closed, Passing, Start};
+        let is_call = !matches!(self.state, Start | Passing | Closed);
         prop_assert!(!(is_call && self.logged), "a call after its end");
         self.host.end_stream();
         self.step(Event::Log);
         let counted = sum(&self.host, "llm_requests_total.", &[""]) - before;
         prop_assert_eq!(counted, u64::from(is_call));
-        prop_assert!(matches!(self.state, exchange::State::Passing));
+        prop_assert!(matches!(self.state, Closed));
         self.logged = true;
         Ok(())
     }
