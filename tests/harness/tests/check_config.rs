@@ -148,6 +148,76 @@ fn what_holds_no_plugin_is_an_error() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// The lines of warning of a bootstrap in which `from` is `to`.
+fn warnings(from: &str, to: &str) -> Vec<String> {
+    assert!(BOOTSTRAP.contains(from), "{from}");
+    let found = lines(&BOOTSTRAP.replace(from, to), &[("LLM_GATEWAY_TEST_KEY", "sk-secret")]);
+    let warnings = found.iter().filter_map(|line| line.strip_prefix("  warning: "));
+    warnings.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_legal_but_open_is_a_warning() {
+    const CALLERS: &str = "auth: {mode: required}\n              consumers: [{name: a, key_sha256: c48a01f49fd0f2cc404bc3cbbc80e91457a3d41bb429a695243de4c61794155c}]";
+    let with = |more: &str| format!("{CALLERS}\n              {more}");
+    let limit = "limits: [{name: a, key: [], requests: 1, window: 1m}, {name: b, key: [], cost_usd: 1, window: 1m}]";
+    for (from, to, expected) in [
+        ("max_request_bytes: 4MiB", with("unmatched: pass"), "unmatched: \"pass\" beside auth: "),
+        (
+            "max_request_bytes: 4MiB",
+            "consumer_header: x-who\n              consumers: [{name: a}]\n              unmatched: pass".into(),
+            "unmatched: \"pass\" beside consumer_header: ",
+        ),
+        (
+            "max_request_bytes: 4MiB",
+            format!("{limit}\n              limiter: {{unpriced: free}}"),
+            "limiter.unpriced: \"free\" beside limits[1].cost_usd: ",
+        ),
+        // The provider role of another cluster does not help.
+        (
+            "- name: openai\n",
+            "- name: other\n".to_owned(),
+            "providers.openai: no cluster \"openai\" in this file",
+        ),
+        ("cluster: openai", "cluster: other".into(), "static_resources.listeners[0].route_config.virtual_hosts[0].routes[0].route.cluster: \"other\" whatever the model is: "),
+        ("cluster: openai", "cluster_header: x-mine".into(), "static_resources.listeners[0].route_config.virtual_hosts[0].routes[0].route.cluster_header: \"x-mine\" is not the gateway's: "),
+        ("cluster: openai", "weighted_clusters: {clusters: [{name: openai, weight: 1}]}".into(), "static_resources.listeners[0].route_config.virtual_hosts[0].routes[0].route.weighted_clusters: "),
+    ] {
+        let found = warnings(from, &to);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{to}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_cluster_without_the_provider_role_is_a_warning_where_callers_are_known() {
+    let bare = BOOTSTRAP.replace("root_id: provider", "root_id: other").replace(
+        "target/llm_gateway.wasm}}\n            environment",
+        "other.wasm}}\n            environment",
+    );
+    let known = "consumer_header: x-who\n              consumers: [{name: a}]";
+    let found = lines(&bare.replace("max_request_bytes: 4MiB", known), &[]);
+    let expected = "  warning: providers.openai: the cluster \"openai\" has no provider role: ";
+    assert!(found.len() == 2 && found[1].starts_with(expected), "{found:#?}");
+    assert_eq!(lines(&bare, &[]).len(), 1);
+}
+
+#[test]
+fn routes_by_the_gateways_own_choice_are_no_warning() {
+    let demo = fs::read_to_string(root().join("envoy/envoy.yaml")).unwrap();
+    assert!(!lines(&demo, &[]).iter().any(|line| line.contains("warning")));
+    // A provider that no route leads to, and one that leads elsewhere.
+    let more = demo.replace(
+        "models: [\"llama3.2:1b\"]",
+        "models: [\"llama3.2:1b\"]\n                      admin: {models: [b]}",
+    );
+    let found = lines(&more, &[]);
+    assert!(found[1].ends_with("no entry of \"admin\" that goes to that cluster"), "{found:#?}");
+    let other = demo.replace("cluster: local\n", "cluster: admin\n");
+    assert!(lines(&other, &[])[1].ends_with("no entry of \"local\" that goes to that cluster"));
+    let key = demo.replace("key: wasm.llm_cluster", "key: wasm.other");
+    assert!(lines(&key, &[])[1].contains("reads something else than the gateway says"));
+}
+
 const BOOTSTRAP: &str = r#"
 static_resources:
   listeners:
@@ -168,6 +238,14 @@ static_resources:
         config:
           root_id: other
           vm_config: {code: {local: {filename: other.wasm}}}
+    route_config:
+      virtual_hosts:
+      - name: all
+        routes:
+        - match: {prefix: /}
+          route: {cluster: openai}
+        - match: {path: /healthz}
+          route: {cluster: somewhere}
   clusters:
   - name: openai
     http_filters:

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use super::documents::Document;
+use super::open;
 
 /// A plugin, and what it would get of Envoy.
 pub(super) struct Plugin {
@@ -16,6 +17,8 @@ pub(super) struct Plugin {
     pub(super) environment: Environment,
     /// The clusters there are, where the file has them all.
     pub(super) clusters: Option<BTreeSet<String>>,
+    /// What is legal but open.
+    pub(super) open: Vec<String>,
 }
 
 /// The environment of a plugin's VM.
@@ -54,7 +57,15 @@ pub(super) fn plugins(document: &Document) -> Result<Vec<Plugin>> {
             configuration: document.structure(&document.value).to_string().into(),
             environment: Environment::Unknown,
             clusters: None,
+            open: Vec::new(),
         });
+    }
+    for plugin in plugins.iter_mut().filter(|plugin| plugin.root_id == "gateway") {
+        // What is no JSON is a mistake of which the filter tells.
+        if let Ok(configuration) = serde_json::from_slice(&plugin.configuration) {
+            plugin.open = open::in_gateway(&configuration);
+            plugin.open.extend(open::around(&plugin.path, &configuration, &document.value));
+        }
     }
     Ok(plugins)
 }
@@ -81,6 +92,7 @@ fn in_envoy(
         configuration,
         environment: environment(vm.get("environment_variables")),
         clusters: clusters(&document.value),
+        open: Vec::new(),
     }))
 }
 
@@ -94,6 +106,7 @@ fn in_istio(path: &str, object: &Map<String, Value>) -> Option<Result<Plugin>> {
         configuration: configuration.to_string().into(),
         environment: Environment::Unknown,
         clusters: None,
+        open: Vec::new(),
     }))
 }
 
@@ -128,7 +141,7 @@ fn clusters(bootstrap: &Value) -> Option<BTreeSet<String>> {
 }
 
 /// Calls `visit` with every object and the path to it.
-fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Map<String, Value>)) {
+pub(super) fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Map<String, Value>)) {
     match value {
         Value::Object(object) => {
             visit(path, object);

@@ -2,6 +2,7 @@
 
 mod documents;
 mod find;
+mod open;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -43,7 +44,7 @@ struct Finding {
     place: String,
     /// What it resolves to, or the lines of the filter's log.
     outcome: Result<String, Vec<String>>,
-    /// What may be wrong, but cannot be known from here.
+    /// What may be wrong, but cannot be known from here, and what is legal but open.
     warnings: Vec<String>,
 }
 
@@ -83,7 +84,7 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Report>
 }
 
 fn one(plugin: &Plugin, env: &dyn Fn(&str) -> Option<String>) -> Finding {
-    let mut warnings = Vec::new();
+    let mut warnings = plugin.open.clone();
     let outcome = match plugin.root_id.as_str() {
         "gateway" => Gateway::from_bytes(&plugin.configuration).map(|gateway| {
             for provider in gateway.routing.providers() {
