@@ -20,10 +20,12 @@ pub enum Dialect {
 pub enum Kind {
     InvalidRequest,
     RequestTooLarge,
+    UnsupportedMediaType,
     Authentication,
     PermissionDenied,
     ModelNotFound,
     UnknownUrl,
+    MethodNotAllowed,
     UnsupportedCapability,
     RequestLimit,
     TokenLimit,
@@ -51,13 +53,15 @@ pub struct Row {
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
+        Self::UnsupportedMediaType,
         Self::Authentication,
         Self::PermissionDenied,
         Self::ModelNotFound,
         Self::UnknownUrl,
+        Self::MethodNotAllowed,
         Self::UnsupportedCapability,
         Self::RequestLimit,
         Self::TokenLimit,
@@ -73,10 +77,12 @@ impl Kind {
         let (status, openai_type, code, anthropic_type, gemini_status, label) = match self {
             Self::InvalidRequest        => (400, "invalid_request_error", "invalid_value",          "invalid_request_error", "INVALID_ARGUMENT",   "invalid_request"),
             Self::RequestTooLarge       => (413, "invalid_request_error", "request_too_large",      "request_too_large",     "INVALID_ARGUMENT",   "request_too_large"),
+            Self::UnsupportedMediaType  => (415, "invalid_request_error", "unsupported_media_type", "invalid_request_error", "INVALID_ARGUMENT",   "unsupported_media_type"),
             Self::Authentication        => (401, "invalid_request_error", "invalid_api_key",        "authentication_error",  "UNAUTHENTICATED",    "authentication"),
             Self::PermissionDenied      => (403, "invalid_request_error", "model_not_allowed",      "permission_error",      "PERMISSION_DENIED",  "permission_denied"),
             Self::ModelNotFound         => (404, "invalid_request_error", "model_not_found",        "not_found_error",       "NOT_FOUND",          "model_not_found"),
             Self::UnknownUrl            => (404, "invalid_request_error", "unknown_url",            "not_found_error",       "NOT_FOUND",          "unknown_url"),
+            Self::MethodNotAllowed      => (405, "invalid_request_error", "method_not_supported",   "invalid_request_error", "UNIMPLEMENTED",      "method_not_allowed"),
             Self::UnsupportedCapability => (400, "invalid_request_error", "unsupported_capability", "invalid_request_error", "INVALID_ARGUMENT",   "unsupported_capability"),
             Self::RequestLimit          => (429, "requests",              "rate_limit_exceeded",    "rate_limit_error",      "RESOURCE_EXHAUSTED", "rate_limit"),
             Self::TokenLimit            => (429, "tokens",                "rate_limit_exceeded",    "rate_limit_error",      "RESOURCE_EXHAUSTED", "rate_limit"),

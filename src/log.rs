@@ -9,6 +9,7 @@ use log::Level;
 
 use crate::host::{Clock, Logger, Rfc3339, Timestamp};
 use crate::protocol::edit::json_string;
+use crate::protocol::text;
 
 /// A request that is sent to a provider.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +102,11 @@ impl Line {
 
     fn text(self, name: &str, value: &str) -> Self {
         let quoted = json_string(value);
-        self.raw(name, std::str::from_utf8(&quoted).unwrap_or("null"))
+        match std::str::from_utf8(&quoted) {
+            Ok(quoted) if quoted.is_ascii() && !quoted.contains('\u{7f}') => self.raw(name, quoted),
+            Ok(quoted) => self.raw(name, text::shown(quoted)),
+            Err(_) => self.raw(name, "null"),
+        }
     }
 
     fn maybe(self, name: &str, value: Option<&str>) -> Self {
@@ -137,7 +142,7 @@ mod tests {
         let request = Request {
             request_id: "r\"1",
             operation: "chat",
-            model: "a\"b\\\u{7f}é",
+            model: "a\"b\\\u{7f}é\u{2028}\u{202e}\u{feff}",
             provider: "local",
             upstream_model: "m",
             consumer: None,
@@ -152,9 +157,9 @@ mod tests {
         assert_eq!(
             value,
             serde_json::json!({"time": "1970-01-01T00:00:00.001Z", "event": "request",
-                "request_id": "r\"1", "operation": "chat", "model": "a\"b\\\u{7f}é",
+                "request_id": "r\"1", "operation": "chat", "model": "a\"b\\\u{7f}é\u{2028}\u{202e}\u{feff}",
                 "provider": "local", "upstream_model": "m", "stream": true, "bytes": 7})
         );
-        assert!(!line.contains('\n'));
+        assert!(line.chars().all(text::is_shown), "{line}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::{AzureVersion, Provider};
 use crate::error::{Error, Kind};
 use crate::protocol::model_path::ModelPath;
-use crate::protocol::{Dialect, Operation, percent_decode, read_path};
+use crate::protocol::{Dialect, Operation, Path, percent_decode};
 use crate::translate;
 
 /// The caller's path at a provider that takes the call as it is. `step` is the model of this
@@ -11,7 +11,7 @@ use crate::translate;
 pub(super) fn of(
     provider: &Provider,
     operation: Operation,
-    path: &[u8],
+    path: &Path<'_>,
     step: Option<&str>,
     model: impl FnOnce() -> String,
 ) -> Result<Vec<u8>, Error> {
@@ -19,12 +19,12 @@ pub(super) fn of(
         return Ok(gemini(provider, path, step));
     }
     let Some(version) = &provider.api_version else {
-        return Ok(rebase(path, &provider.base_path));
+        return Ok(rebase(path, path.as_bytes(), &provider.base_path));
     };
-    let call =
-        read_path(path).strip_prefix(b"/v1").map(Vec::from).and_then(plain).ok_or_else(unknown)?;
-    let mut ours = azure(provider, version, &call, model)?.into_bytes();
-    for parameter in parameters(path).filter(|parameter| !is_version(parameter)) {
+    let call = path.without_query().strip_prefix(b"/v1").filter(|_| path.means_something());
+    let call = call.and_then(plain).ok_or_else(unknown)?;
+    let mut ours = azure(provider, version, call, model)?.into_bytes();
+    for parameter in parameters(path.query()).filter(|parameter| !is_version(parameter)) {
         ours.push(if ours.contains(&b'?') { b'&' } else { b'?' });
         ours.extend_from_slice(parameter);
     }
@@ -63,9 +63,9 @@ fn azure(
 }
 
 /// Gemini's paths name the model.
-fn gemini(provider: &Provider, path: &[u8], step: Option<&str>) -> Vec<u8> {
+fn gemini(provider: &Provider, path: &Path<'_>, step: Option<&str>) -> Vec<u8> {
     let named = step.and_then(|model| ModelPath::of(path)?.with(model));
-    rebase(named.as_deref().unwrap_or(path), &provider.base_path)
+    rebase(path, named.as_deref().unwrap_or(path.as_bytes()), &provider.base_path)
 }
 
 pub(super) fn unknown() -> Error {
@@ -74,16 +74,15 @@ pub(super) fn unknown() -> Error {
 }
 
 /// What no server can read as another path.
-fn plain(call: Vec<u8>) -> Option<String> {
-    let call = String::from_utf8(call).ok()?;
+fn plain(call: &[u8]) -> Option<&str> {
+    let call = std::str::from_utf8(call).ok()?;
     let safe = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
     (call.starts_with('/') && call.bytes().all(safe)).then_some(call)
 }
 
-/// The parameters of a path's query, as they are written.
-fn parameters(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let path = path.split(|byte| *byte == b'#').next().unwrap_or_default();
-    let query = path.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
+/// The parameters of a query, as they are written.
+fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let query = query.strip_prefix(b"?").unwrap_or_default();
     query.split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty())
 }
 
@@ -93,9 +92,11 @@ fn is_version(parameter: &[u8]) -> bool {
     percent_decode(name).is_some_and(|name| name.eq_ignore_ascii_case(b"api-version"))
 }
 
-/// The caller's path under the provider's base: the version at its head is the gateway's own.
-fn rebase(path: &[u8], base: &str) -> Vec<u8> {
-    match path.strip_prefix(b"/v1beta").or_else(|| path.strip_prefix(b"/v1")) {
+/// The caller's path, as it is now written, under the provider's base: the version at its head is
+/// the gateway's own. What only looks like that could climb out of the base, and stays as it is.
+fn rebase(asked: &Path<'_>, path: &[u8], base: &str) -> Vec<u8> {
+    let ours = Some(path).filter(|_| asked.means_something()).unwrap_or_default();
+    match ours.strip_prefix(b"/v1beta").or_else(|| ours.strip_prefix(b"/v1")) {
         Some(rest) if matches!(rest.first(), None | Some(b'/' | b'?')) => {
             [base.as_bytes(), rest].concat()
         }
@@ -125,7 +126,8 @@ mod tests {
     }
 
     fn at(provider: &Provider, path: &str) -> Option<String> {
-        let path = of(provider, Operation::Chat, path.as_bytes(), None, || "my-gpt:4o".to_owned());
+        let path = Path::read(path.as_bytes());
+        let path = of(provider, Operation::Chat, &path, None, || "my-gpt:4o".to_owned());
         path.ok().map(|path| String::from_utf8(path).unwrap())
     }
 
@@ -137,6 +139,8 @@ mod tests {
             ("/v1?a", "/api/v3?a"),
             ("/v1", "/api/v3"),
             ("/v10/chat", "/v10/chat"),
+            ("/v1/../admin", "/v1/../admin"),
+            ("/V1/x/../chat", "/api/v3/chat"),
             ("/api/chat", "/api/chat"),
         ] {
             assert_eq!(at(&provider, path).as_deref(), Some(expected));
@@ -207,9 +211,7 @@ mod tests {
         ] {
             assert_eq!(at(&dated, path), None, "{path}");
         }
-        for path in
-            ["/v1/../openai/deployments/o", "/v1/a%3fb", "/v1/a%23b", "/v1/a%5cb", "/v1/%zz"]
-        {
+        for path in ["/v1/../openai/deployments/o", "/v1/a%3fb", "/v1/a%23b", "/v1/%zz"] {
             assert_eq!(at(&v1, path), None, "{path}");
         }
         // Other spellings of a call are that call, in Azure's own spelling.

@@ -11,7 +11,7 @@ use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, Status};
 use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::edit::Edits;
 use crate::protocol::probe::Source;
-use crate::protocol::{Dialect, Endpoint, Operation};
+use crate::protocol::{Dialect, Endpoint, Operation, Path};
 use crate::translate::{Call, Clock, Context};
 
 /// The headers came.
@@ -28,7 +28,13 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         Some(_) => Original::read_or_note(&headers, host),
         None => Original::default(),
     };
-    let operation = operation(&original, &headers);
+    // The gateway role has written it as it is read here.
+    let asked = original.value(&headers, ":path").unwrap_or_default().to_vec();
+    let asked = Path::read(&asked);
+    let operation = match Endpoint::of(headers.get(":method").unwrap_or_default(), &asked) {
+        Endpoint::Call(operation) => operation,
+        _ => Operation::Other,
+    };
     let attempts = left.as_ref().map_or(0, |left| left.steps().count());
     let then = Waiting {
         operation,
@@ -43,13 +49,12 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
     };
     let step = left.as_ref().and_then(|left| left.steps().next());
     let way = Way::at(operation, &service.provider);
-    let asked = original.value(&headers, ":path").unwrap_or_default();
-    let source = Source::of(operation, asked, headers.get("content-type"));
+    let source = Source::of(&asked, headers.all("content-type"));
     let model = step.map(|step| step.model);
     let path = match &way {
         Way::AsItIs => {
             let ours = || upstream_model(model, host);
-            path::of(&service.provider, operation, asked, model, ours).map(Some)
+            path::of(&service.provider, operation, &asked, model, ours).map(Some)
         }
         // A translation writes its own.
         Way::Translated(_) | Way::Unknown => Ok(None),
@@ -116,7 +121,7 @@ fn rename(
     host: &impl Host,
 ) -> Result<(), Status> {
     // Only the model is looked for.
-    let operation = if *source == Source::Json { Operation::Other } else { operation };
+    let operation = if source.is_path() { operation } else { Operation::Other };
     let Ok(probe) = source.read(body, operation) else { return Ok(()) };
     let mut edits = Edits::default();
     edits.set_model(&probe, model);
@@ -227,15 +232,6 @@ fn make(
         left.advance(host)?;
     }
     Ok(())
-}
-
-/// What was asked, by the path that the client called.
-fn operation(original: &Original, headers: &Pairs) -> Operation {
-    let method = headers.get(":method").unwrap_or_default();
-    match Endpoint::of(method, original.value(headers, ":path").unwrap_or_default()) {
-        Endpoint::Call(operation) => operation,
-        _ => Operation::Other,
-    }
 }
 
 /// What a translation has to know; the gateway role has published it.

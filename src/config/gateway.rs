@@ -100,6 +100,11 @@ fn gateway(root: &Object<'_>) -> Gateway {
     let log = root.get("log").map(|node| node.object(&["requests"]));
     let log = log.and_then(|section| section.get("requests"));
     let log = log.and_then(|node| node.word(&LOG_REQUESTS));
+    // Where callers are told apart, nothing goes past that which nobody judges.
+    let default_unmatched = match auth.identifies() {
+        true => Unmatched::Reject,
+        false => Unmatched::Pass,
+    };
     let default = Gateway::default();
     Gateway {
         routing,
@@ -107,7 +112,7 @@ fn gateway(root: &Object<'_>) -> Gateway {
         trusted_hops: hops.and_then(|hops| u32::try_from(hops).ok()).unwrap_or(0),
         max_request_bytes: (bytes.and_then(|bytes| usize::try_from(bytes).ok()))
             .unwrap_or(default.max_request_bytes),
-        unmatched: unmatched.unwrap_or_default(),
+        unmatched: unmatched.unwrap_or(default_unmatched),
         log_requests: log.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         limiter: limiter.unwrap_or_default(),

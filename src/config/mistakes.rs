@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::fmt::{self, Display};
 
+use crate::protocol::text::is_shown;
+
 /// Everything that is wrong with one configuration, at least one thing, in the order of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
@@ -85,14 +87,14 @@ impl Notes {
 
 /// An expectation may repeat names that the user gave, whatever is in them.
 fn one_line(text: String) -> String {
-    if !text.contains(char::is_control) {
+    if text.chars().all(is_shown) {
         return text;
     }
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
-        match char.is_control() {
-            true => line.extend(char.escape_default()),
-            false => line.push(char),
+        match is_shown(char) {
+            true => line.push(char),
+            false => line.extend(char.escape_default()),
         }
     }
     line

@@ -1,12 +1,12 @@
 //! What the gateway answers itself: refusals and model lists.
 
 use super::{Call, Ended, Problem, Service, State, limits};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::host::{Flow, Host, SafeValue};
 use crate::limit::Standings;
 use crate::limit::headers::RateHeaders;
 use crate::protocol::models::{self, ModelInfo};
-use crate::protocol::{Endpoint, decode_id};
+use crate::protocol::{Endpoint, Operation, decode_id};
 use crate::routing::{Listed, Refusal};
 
 /// Ends a call with an error in the caller's dialect.
@@ -47,8 +47,20 @@ pub(super) fn send(
     let mut retry = RateHeaders::default();
     retry.retry(error.retry);
     let id = id.map(|id| (PROVIDER_REQUEST_ID, id));
-    let headers: Vec<_> = [JSON].into_iter().chain(id).chain(retry.iter()).collect();
+    let allow = (error.kind == Kind::MethodNotAllowed).then(|| match call.operation {
+        Operation::Models => ("allow", SafeValue::literal("GET, HEAD")),
+        _ => ("allow", SafeValue::literal("POST")),
+    });
+    let headers: Vec<_> = [JSON].into_iter().chain(allow).chain(id).chain(retry.iter()).collect();
     reply(call, status, &details, &headers, &body, host);
+}
+
+/// That the gateway is there, for whoever asks.
+pub(super) fn health(host: &impl Host) -> (State, Flow) {
+    if let Err(refused) = host.reply(200, "llm_health", &[JSON], br#"{"status":"ok"}"#) {
+        host.log(log::Level::Error, &format!("reply: {refused}"));
+    }
+    (State::Passing, Flow::Pause)
 }
 
 /// The model list, or one model of it.

@@ -2,12 +2,12 @@
 
 use super::caching::{self, Consulted};
 use super::request::{report, too_large};
-use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, limits, send};
+use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, gate, limits, send};
 use crate::error::{Error, Kind};
-use crate::host::{Buffer, Flow, Host, Map, Status, Timestamp};
-use crate::protocol::Operation;
-use crate::protocol::probe::{self, Probe};
+use crate::host::{Buffer, Decimal, Flow, Host, Map, SafeValue, Status, Timestamp};
+use crate::protocol::probe::{self, BOM, Probe, Shape, Source};
 use crate::protocol::usage::estimate;
+use crate::protocol::{Operation, Path, query};
 use crate::routing::{Capabilities, Chain, Entry};
 
 /// The body came whole.
@@ -17,11 +17,19 @@ pub(super) fn body(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let Reading { call, source, headers } = reading;
-    let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
+    let Reading { call, source, headers, .. } = reading;
+    let body = match host.body(Buffer::RequestBody, 0, usize::MAX).and_then(|it| bare(it, host)) {
         Ok(body) => body,
         Err(status) => return answer::refuse(call, None, &unreadable(status, host), host),
     };
+    let shape = Shape::of(&body);
+    if call.operation == Operation::Other && names_nothing(shape, &source) {
+        let path = Path::read(headers.get(":path").unwrap_or_default());
+        return match shape {
+            Shape::Empty => gate::nameless(call, &path, service, now, host),
+            _ => gate::unread(call, &path, service, now, host),
+        };
+    }
     if body.len() > service.config.max_request_bytes {
         return answer::refuse(call, None, &too_large(service), host);
     }
@@ -31,10 +39,17 @@ pub(super) fn body(
     };
     let Some(asked) = model(&probe, call.operation, service) else {
         if call.operation == Operation::Other {
-            return (State::Passing, Flow::Continue);
+            let path = Path::read(headers.get(":path").unwrap_or_default());
+            return gate::nameless(call, &path, service, now, host);
         }
         return answer::refuse(call, None, &probe::missing("model"), host);
     };
+    if call.operation == Operation::Other && probe.path.is_none() {
+        let path = headers.get(":path").unwrap_or_default();
+        if let Err(mistake) = name_once(path, asked, host) {
+            return answer::refuse(call, None, &mistake, host);
+        }
+    }
     // A compressed answer could not be read on its way.
     if headers.get("accept-encoding").is_some() {
         let name = b"accept-encoding";
@@ -65,6 +80,43 @@ pub(super) fn body(
         }
         Consulted::Go => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
     }
+}
+
+/// Of two names, a server could take the other one: what is in the query goes, and an old path that
+/// names a model has to name this one.
+fn name_once(path: &[u8], asked: &str, host: &impl Host) -> Result<(), Error> {
+    if let Some(without) = query::without(path, &["model"])
+        && let Some(without) = SafeValue::new(&without)
+    {
+        report(host.set_header(Map::RequestHeaders, ":path", without), "path", host);
+    }
+    match Path::read(path).engine() {
+        Some(named) if named != asked.as_bytes() => {
+            let message = "The path and the body name different models.";
+            Err(Error::new(Kind::InvalidRequest, message).param("model"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is nothing in which a model could be named.
+fn names_nothing(shape: Shape, source: &Source) -> bool {
+    match shape {
+        Shape::Empty => !source.is_path(),
+        Shape::Other => source.is_untold(),
+        Shape::Object | Shape::Wide => false,
+    }
+}
+
+/// The body without the mark that some programs begin a text with: not every server takes it.
+fn bare(mut body: Vec<u8>, host: &impl Host) -> Result<Vec<u8>, Status> {
+    if body.starts_with(BOM) {
+        body.drain(..BOM.len());
+        host.splice_body(Buffer::RequestBody, 0, BOM.len(), b"")?;
+        let length = Decimal::new(body.len());
+        host.set_header(Map::RequestHeaders, "content-length", length.value())?;
+    }
+    Ok(body)
 }
 
 /// A request that waited for the cache goes on after all.

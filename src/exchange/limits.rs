@@ -46,6 +46,25 @@ pub(super) fn admit(
     }
 }
 
+/// A request that asks for no model counts as one of every limit that is for all of them.
+pub(super) fn pass(
+    call: &mut Call,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> Result<(), Error> {
+    let Some(limiter) = &service.limiter else { return Ok(()) };
+    let ask = Ask { model: "", target: None };
+    match limiter.admit_request(host, &subject(call, ask, service), now) {
+        Ok(ticket) => {
+            count(ticket.notes(), service, host);
+            ticket.spend();
+            Ok(())
+        }
+        Err(refused) => Err(refusal(call, ask, &refused, service, host)),
+    }
+}
+
 /// It is going to spend this much, as far as its body tells.
 pub(super) fn reserve(
     routed: &mut Routed,

@@ -4,7 +4,7 @@
 //! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
 //! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
 //! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
-//! [`query_keys`], [`limits`] and [`caching`] are what those ask along the way; [`keeping`] and
+//! [`respell`], [`gate`], [`limits`] and [`caching`] are what those ask along the way; [`keeping`] and
 //! [`fleet`] are what the cache does with answers, and beyond this process.
 
 use std::net::IpAddr;
@@ -27,10 +27,11 @@ mod attempts;
 mod caching;
 mod failure;
 mod fleet;
+mod gate;
 mod keeping;
 mod limits;
-mod query_keys;
 mod request;
+mod respell;
 mod response;
 mod send;
 mod service;
@@ -93,6 +94,8 @@ pub struct Reading {
     call: Call,
     source: Source,
     headers: Pairs,
+    /// The body may be nothing to read: its first bytes tell.
+    peek: bool,
 }
 
 /// A request that is held back for the cache's sake.

@@ -1,16 +1,15 @@
 //! The request's headers, until its body is whole: who calls, and what the headers alone refuse.
 
 use super::caching::Caching;
-use super::{Call, Reading, Service, Spent, State, answer, query_keys};
+use super::{Call, Reading, Service, Spent, State, answer, gate, respell};
 use crate::closed;
 use crate::config::Unmatched;
-use crate::error::{Dialect, Error, Kind};
-use crate::host::{Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
-use crate::identity::{CREDENTIAL_HEADERS, RequestId, client_ip};
+use crate::error::{Error, Kind};
+use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
+use crate::identity::RequestId;
 use crate::limit::Standings;
-use crate::protocol::probe::Source;
-use crate::protocol::{Endpoint, Operation, multipart, query};
-use crate::routing::Allow;
+use crate::protocol::probe::{Shape, Source};
+use crate::protocol::{Endpoint, Operation, Path, query};
 
 /// The headers came.
 pub(super) fn headers(
@@ -19,39 +18,31 @@ pub(super) fn headers(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let headers = match host.headers(Map::RequestHeaders) {
+    let came = match host.headers(Map::RequestHeaders) {
         Ok(headers) => headers,
         Err(status) => return unreadable(status, host),
     };
-    remove_where(&headers, |name| name.starts_with(b"x-llm-"), host);
-    let [method, path, id, encoding, length] =
-        headers.first([":method", ":path", "x-request-id", "content-encoding", "content-length"]);
-    let endpoint = Endpoint::of(method.unwrap_or_default(), path.unwrap_or_default());
-    // An Ollama knows better than a configuration of wildcards.
-    let wild = || service.config.routing.models(&Allow::Everything).next().is_none();
-    let endpoint = match endpoint {
-        Endpoint::Tags if wild() => Endpoint::Unmatched,
-        endpoint => endpoint,
-    };
+    remove_where(&came, |name| name.starts_with(b"x-llm-"), host);
+    let respelled = respell::respell(&came, service, host);
+    let headers = respelled.as_ref().unwrap_or(&came);
+    let [method, path, id] = headers.first([":method", ":path", "x-request-id"]);
+    let path = Path::read(path.unwrap_or_default());
+    let endpoint = Endpoint::of(method.unwrap_or_default(), &path);
+    if endpoint == Endpoint::Health {
+        return answer::health(host);
+    }
     let operation = match endpoint {
         Endpoint::Call(operation) => operation,
-        Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags => Operation::Models,
-        Endpoint::Unmatched if service.config.unmatched == Unmatched::Pass => {
-            return (State::Passing, Flow::Continue);
+        Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags | Endpoint::Health => {
+            Operation::Models
         }
-        Endpoint::Unmatched => Operation::Other,
+        Endpoint::Unmatched => path.methods().map_or(Operation::Other, |(operation, _)| operation),
     };
-    let instructs = |name: &[u8]| name.starts_with(b"x-envoy-") && ROUTER_HEADERS.contains(&name);
-    remove_where(&headers, instructs, host);
     let given = RequestId::accept(id);
-    let id = given.unwrap_or_else(|| RequestId::mint(now, host));
-    if let (None, Some(id)) = (given, SafeValue::new(id.as_str().as_bytes())) {
-        report(host.set_header(Map::RequestHeaders, "x-request-id", id), "x-request-id", host);
-    }
     let mut call = Call {
-        id,
+        id: given.unwrap_or_else(|| RequestId::mint(now, host)),
         operation,
-        dialect: dialect(operation, &headers),
+        dialect: gate::dialect(operation, &path, headers),
         consumer: None,
         client_ip: None,
         started: now,
@@ -59,126 +50,118 @@ pub(super) fn headers(
         standings: Standings::default(),
         caching: Caching::default(),
     };
-    let body = Body { end, encoding, length };
-    let lifted = query_keys::lift(call.dialect, &headers, host);
-    let seen = lifted.as_ref().unwrap_or(&headers);
-    match identify(&mut call, endpoint, &body, service, seen, host) {
-        Err(refusal) => answer::refuse(call, None, &refusal, host),
-        Ok(Next::Models) => answer::models(call, endpoint, service, host),
-        Ok(Next::Pass) => {
-            remove_credentials(service, seen, host);
-            (State::Passing, Flow::Continue)
+    if let Err(refusal) = gate::identify(&mut call, service, headers, host) {
+        return answer::refuse(call, None, &refusal, host);
+    }
+    gate::remove_credentials(service, headers, host);
+    match gate::next(&call, endpoint, &path, service, headers) {
+        gate::Next::Pass => return gate::pass(call, service, now, host),
+        gate::Next::Refuse(status, error) => {
+            return answer::refuse_as(call, status, None, &error, host);
         }
-        Ok(Next::Read) => {
-            remove_credentials(service, seen, host);
-            let path = seen.get(":path").unwrap_or_default();
-            let source = Source::of(operation, path, seen.get("content-type"));
-            let reading = Reading { call, source, headers: lifted.unwrap_or(headers) };
+        gate::Next::Answer => {}
+    }
+    let instructs = |name: &[u8]| name.starts_with(b"x-envoy-") && ROUTER_HEADERS.contains(&name);
+    remove_where(headers, |name| instructs(name) || REDIRECTING.contains(&name), host);
+    if let (None, Some(id)) = (given, SafeValue::new(call.id.as_str().as_bytes())) {
+        report(host.set_header(Map::RequestHeaders, "x-request-id", id), "x-request-id", host);
+    }
+    if operation == Operation::Models {
+        return answer::models(call, endpoint, service, host);
+    }
+    let source = Source::of(&path, headers.all("content-type"));
+    let peek = operation == Operation::Other
+        && (source.is_untold() || (source.is_form() && path.is_without_model()));
+    match read(&call, &source, peek, end, service, headers) {
+        Err(refusal) => answer::refuse(call, None, &refusal, host),
+        Ok(false) => gate::nameless(call, &path, service, now, host),
+        Ok(true) => {
+            drop(path);
+            let headers = respelled.unwrap_or(came);
+            let reading = Reading { call, source, headers, peek };
             (State::Reading(Box::new(reading)), Flow::Pause)
         }
     }
 }
 
+/// Whether the body is to be read, as far as the headers tell.
+fn read(
+    call: &Call,
+    source: &Source,
+    peek: bool,
+    end: bool,
+    service: &Service,
+    headers: &Pairs,
+) -> Result<bool, Error> {
+    if call.operation == Operation::GeminiStream && !asks_for_events(headers) {
+        let message = "Streams are server-sent events here: ask for them with `?alt=sse`.";
+        return Err(Error::new(Kind::InvalidRequest, message).param("alt"));
+    }
+    if end {
+        if call.operation == Operation::Other && !source.is_path() {
+            return Ok(false);
+        }
+        let message = "We could not parse the JSON body of your request: it is empty.";
+        return Err(Error::new(Kind::InvalidRequest, message).code("invalid_json"));
+    }
+    // It could hold any model.
+    if headers.all("content-encoding").any(is_compressed) {
+        let message = "Compressed requests are not read: send the body as it is, or put Envoy's \
+                       decompressor filter in front of the gateway.";
+        return Err(Error::new(Kind::UnsupportedMediaType, message).code("unsupported_encoding"));
+    }
+    if source.is_form() && peek && service.config.unmatched == Unmatched::Reject {
+        return Ok(false);
+    }
+    if !peek && is_too_long(headers, service) {
+        return Err(too_large(service));
+    }
+    Ok(true)
+}
+
 /// A part of the body came.
 pub(super) fn more(
-    reading: Box<Reading>,
+    mut reading: Box<Reading>,
     service: &Service,
     size: usize,
     host: &impl Host,
 ) -> (State, Flow) {
+    if reading.peek && size > 0 {
+        let head = host.body(Buffer::RequestBody, 0, MAX_PEEK).unwrap_or_default();
+        match Shape::of(&head) {
+            Shape::Other => {
+                let Reading { call, headers, .. } = *reading;
+                let path = Path::read(headers.get(":path").unwrap_or_default());
+                return gate::unread(call, &path, service, host.now(), host);
+            }
+            // It may still begin.
+            Shape::Empty if size < MAX_PEEK => {}
+            Shape::Empty | Shape::Object | Shape::Wide => reading.peek = false,
+        }
+        if is_too_long(&reading.headers, service) {
+            return answer::refuse(reading.call, None, &too_large(service), host);
+        }
+    }
     if size > service.config.max_request_bytes {
         return answer::refuse(reading.call, None, &too_large(service), host);
     }
     (State::Reading(reading), Flow::Pause)
 }
 
-/// What the headers say of the body.
-struct Body<'a> {
-    /// There is none.
-    end: bool,
-    encoding: Option<&'a [u8]>,
-    length: Option<&'a [u8]>,
+fn is_compressed(encoding: &[u8]) -> bool {
+    let mut codings = encoding.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
-enum Next {
-    Read,
-    Models,
-    Pass,
-}
-
-/// Who calls, and whether the headers alone already refuse the call.
-fn identify(
-    call: &mut Call,
-    endpoint: Endpoint<'_>,
-    body: &Body<'_>,
-    service: &Service,
-    headers: &Pairs,
-    host: &impl Host,
-) -> Result<Next, Error> {
-    let config = &service.config;
-    call.consumer = config.auth.identify(headers)?;
-    if service.by_client_ip {
-        let forwarded = headers.iter().filter(|(name, _)| *name == b"x-forwarded-for");
-        let source = host.property(&["source", "address"]).unwrap_or_default();
-        call.client_ip = client_ip(forwarded.map(|(_, value)| value), &source, config.trusted_hops);
-    }
-    match endpoint {
-        Endpoint::Call(_) => {}
-        Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags => return Ok(Next::Models),
-        Endpoint::Unmatched => return Err(unknown_url(headers)),
-    }
-    if call.operation == Operation::GeminiStream && !asks_for_events(headers) {
-        let message = "Streams are server-sent events here: ask for them with `?alt=sse`.";
-        return Err(Error::new(Kind::InvalidRequest, message).param("alt"));
-    }
-    if body.end {
-        return match call.operation {
-            Operation::Other => Ok(Next::Pass),
-            _ => Err(Error::new(
-                Kind::InvalidRequest,
-                "We could not parse the JSON body of your request: it is empty.",
-            )
-            .code("invalid_json")),
-        };
-    }
-    if call.operation == Operation::Other && !names_a_model(headers) {
-        return Ok(Next::Pass);
-    }
-    if body.encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
-        let message = "Compressed requests are not supported: send the body as it is.";
-        return Err(Error::new(Kind::InvalidRequest, message).code("unsupported_encoding"));
-    }
-    let length = body.length.and_then(|length| std::str::from_utf8(length).ok());
-    let length = length.and_then(|length| length.parse::<usize>().ok());
-    if length.is_some_and(|length| length > config.max_request_bytes) {
-        return Err(too_large(service));
-    }
-    Ok(Next::Read)
-}
-
-/// A key that is for this gateway is for nobody behind it.
-fn remove_credentials(service: &Service, headers: &Pairs, host: &impl Host) {
-    if !service.config.auth.hides_credentials() {
-        return;
-    }
-    for name in CREDENTIAL_HEADERS.iter().filter(|name| headers.get(name).is_some()) {
-        report(host.remove_header(Map::RequestHeaders, name.as_bytes()), "credentials", host);
-    }
+fn is_too_long(headers: &Pairs, service: &Service) -> bool {
+    let length = headers.text("content-length").and_then(|length| length.parse::<usize>().ok());
+    length.is_some_and(|length| length > service.config.max_request_bytes)
 }
 
 /// Whether a stream is to come as server-sent events; Gemini's other form is one long array.
 fn asks_for_events(headers: &Pairs) -> bool {
     let path = headers.get(":path").unwrap_or_default();
     ["alt", "$alt"].iter().any(|name| query::value(path, name).as_deref() == Some(b"sse"))
-}
-
-/// Whether a body of this type could name a model at all.
-fn names_a_model(headers: &Pairs) -> bool {
-    let kind = headers.get("content-type").unwrap_or_default();
-    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let json = kind.eq_ignore_ascii_case(b"application/json")
-        || kind.to_ascii_lowercase().ends_with(b"+json");
-    json || headers.get("content-type").is_some_and(|kind| multipart::boundary(kind).is_some())
 }
 
 /// Removes what only the gateway may say, whoever claims it: its own headers on every request, and
@@ -189,34 +172,10 @@ fn remove_where(headers: &Pairs, claimed: impl Fn(&[u8]) -> bool, host: &impl Ho
     }
 }
 
-/// Whose errors the caller understands. Where the path does not tell, a header does.
-fn dialect(operation: Operation, headers: &Pairs) -> Dialect {
-    let anthropic = || headers.get("anthropic-version").is_some();
-    let gemini = || {
-        let path = headers.get(":path").unwrap_or_default();
-        path.starts_with(b"/v1beta/") || headers.get("x-goog-api-key").is_some()
-    };
-    match operation {
-        Operation::Models if headers.get(":path").unwrap_or_default().starts_with(b"/api/") => {
-            Dialect::Ollama
-        }
-        Operation::Other | Operation::Models if anthropic() => Dialect::Anthropic,
-        Operation::Other | Operation::Models if gemini() => Dialect::Gemini,
-        operation => operation.dialect(),
-    }
-}
-
 pub(super) fn too_large(service: &Service) -> Error {
     let limit = service.config.max_request_bytes;
     let message = format!("The request is larger than this gateway takes: {limit} bytes.");
     Error::new(Kind::RequestTooLarge, message)
-}
-
-fn unknown_url(headers: &Pairs) -> Error {
-    let method = headers.text(":method").unwrap_or_default();
-    let path = headers.text(":path").unwrap_or_default();
-    let path: String = path.chars().take_while(|c| *c != '?').take(MAX_SHOWN_PATH).collect();
-    Error::new(Kind::UnknownUrl, format!("Unknown request URL: {method} {path}."))
 }
 
 /// Without its headers a request cannot be told apart, so it cannot pass either.
@@ -246,4 +205,15 @@ const ROUTER_HEADERS: [&[u8]; 11] = [
     b"x-envoy-upstream-stream-duration-ms",
 ];
 
-const MAX_SHOWN_PATH: usize = 128;
+/// What some servers read as another method, or another path, than the request's own.
+const REDIRECTING: [&[u8]; 6] = [
+    b"x-http-method",
+    b"x-http-method-override",
+    b"x-method-override",
+    b"x-original-method",
+    b"x-original-url",
+    b"x-rewrite-url",
+];
+
+/// How much of a body is looked at to see what it is.
+const MAX_PEEK: usize = 4096;

@@ -53,10 +53,16 @@ impl Auth {
             None if self.mode == Mode::Off => return Ok(None),
             None => (self.by_key(headers)?, NO_KEY),
         };
-        if found.is_none() && self.mode == Mode::Required {
+        // A header that is to name callers names all of them, unless they are told to be optional.
+        if found.is_none() && self.mode != Mode::Optional {
             return Err(Error::new(Kind::Authentication, absent));
         }
         Ok(found)
+    }
+
+    /// Whether anybody is told apart.
+    pub fn identifies(&self) -> bool {
+        self.mode != Mode::Off || self.consumer_header.is_some()
     }
 
     /// `None` for an id of another configuration.
@@ -202,7 +208,7 @@ mod tests {
     fn a_trusted_header_names_the_consumer_and_keys_do_not() {
         for mode in [Mode::Off, Mode::Optional, Mode::Required] {
             let auth = auth(mode, Some("x-consumer"));
-            let absent = if mode == Mode::Required { UNKNOWN_CONSUMER } else { "-" };
+            let absent = if mode == Mode::Optional { "-" } else { UNKNOWN_CONSUMER };
             assert_eq!(outcome(&auth, &[("x-consumer", "web")]), "web");
             assert_eq!(outcome(&auth, &[("x-consumer", "nobody")]), UNKNOWN_CONSUMER);
             assert_eq!(outcome(&auth, &[("x-api-key", "sk-web")]), absent);

@@ -54,7 +54,7 @@ pub enum Phase {
 /// Every series of one configuration.
 ///
 /// With T targets, P providers, C consumers, R rules and S reasons to skip the cache, these are
-/// defined with the registry: 8 T + 6 P + C + R + S + 24. The others are defined when they are first
+/// defined with the registry: 8 T + 6 P + C + R + S + 26. The others are defined when they are first
 /// counted: at most 8 x 34 x (T + 1) of `llm_requests_total`, and P x P failovers. What a request
 /// asks for adds none. A call that the host refuses is not counted and is no error: a request does
 /// not fail over a metric.

@@ -131,7 +131,14 @@ fn named_model(head: &[u8]) -> Option<bool> {
 }
 
 /// `; name=value; name="value"`. A value that cannot be read is `None`, and the last.
-struct Parameters<'a>(&'a [u8]);
+pub(super) struct Parameters<'a>(&'a [u8]);
+
+impl<'a> Parameters<'a> {
+    /// From the first semicolon on.
+    pub(super) fn of(text: &'a [u8]) -> Self {
+        Self(text)
+    }
+}
 
 impl<'a> Iterator for Parameters<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);

@@ -66,7 +66,11 @@ pub(super) fn refusal(kind: Kind, message: &str) -> Error {
         Kind::QuotaExceeded => Some("The quota at the provider is used up."),
         Kind::ServiceUnavailable => Some("The provider is overloaded."),
         Kind::Timeout => Some("The provider did not answer in time."),
-        Kind::Provider | Kind::UnknownUrl | Kind::NotCached => Some("The provider failed."),
+        Kind::Provider
+        | Kind::UnknownUrl
+        | Kind::MethodNotAllowed
+        | Kind::UnsupportedMediaType
+        | Kind::NotCached => Some("The provider failed."),
     };
     let message = match own {
         Some(own) => Cow::Borrowed(own),

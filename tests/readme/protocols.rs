@@ -2,7 +2,7 @@
 
 use llm_gateway::attempt::way::Way;
 use llm_gateway::config::Api;
-use llm_gateway::protocol::{Dialect, Endpoint, Operation};
+use llm_gateway::protocol::{Dialect, Endpoint, Operation, Path};
 use llm_gateway::translate::Pair;
 
 use crate::markdown::{columns, compare, plain, read, root, table, tables};
@@ -13,7 +13,8 @@ fn calls_are_read_as_the_protocol_that_the_readme_says() {
     let mut operations = Vec::new();
     for row in &rows {
         let (method, path) = plain(&row[0]).split_once(' ').unwrap();
-        let Endpoint::Call(operation) = Endpoint::of(method.as_bytes(), path.as_bytes()) else {
+        let read = Path::read(path.as_bytes());
+        let Endpoint::Call(operation) = Endpoint::of(method.as_bytes(), &read) else {
             panic!("{path} is no call")
         };
         let dialect = match operation.dialect() {

@@ -3,17 +3,17 @@
 
 use super::{MAX_PLACES, Media, Model, Needs, Probe, StreamOptions};
 use crate::error::Error;
-use crate::protocol::Operation;
 use crate::protocol::edit::Span;
 use crate::protocol::json::{Kind, Scanner};
 use crate::protocol::mistake::{invalid_type, invalid_value, missing, not_an_object, twice};
+use crate::protocol::{Operation, Path};
 
 /// Reads a body whose `model` stands in the path.
 pub(super) fn read<'a>(
     body: &'a [u8],
     operation: Operation,
     model: Model<'a>,
-    path: &'a [u8],
+    path: &'a Path<'static>,
 ) -> Result<Probe<'a>, Error> {
     let mut scanner = Scanner::new(body);
     let kind = scanner.kind()?;

@@ -15,10 +15,11 @@ pub use crate::protocol::json::MAX_DEPTH;
 use crate::protocol::json::{Kind, Scanner};
 pub use crate::protocol::mistake::missing;
 use crate::protocol::mistake::{invalid_value, not_an_object};
-use crate::protocol::model_path::ModelPath;
-use crate::protocol::multipart;
+use crate::protocol::model_path::{self, ModelPath};
+use crate::protocol::text::is_shown;
+use crate::protocol::{Path, fields, multipart};
 use reader::Reader;
-pub use source::Source;
+pub use source::{BOM, Shape, Source, unsupported};
 
 /// The longest model name, in bytes of its text.
 pub const MAX_MODEL_BYTES: usize = 256;
@@ -43,7 +44,7 @@ pub struct Probe<'a> {
     /// Where a new member can be put into the body.
     pub open: Open,
     /// The path, where it names the model. The body may repeat that in `places`.
-    pub path: Option<&'a [u8]>,
+    pub path: Option<&'a Path<'a>>,
     pub places: Vec<Span>,
 }
 
@@ -61,6 +62,8 @@ pub struct Model<'a> {
 pub(super) enum Form {
     Json,
     Plain,
+    /// The value of a field, percent-encoded.
+    Field,
     /// In a path, and in the body as `"models/{model}"`.
     Resource,
 }
@@ -119,8 +122,17 @@ impl<'a> Probe<'a> {
 
     /// A form's body: of it only the model is read.
     pub fn read_form(body: &'a [u8], boundary: &[u8]) -> Result<Self, Error> {
-        Ok(Self {
-            model: multipart::model(body, boundary)?,
+        Ok(Self::of_form(multipart::model(body, boundary)?, body))
+    }
+
+    /// The same of a form whose fields are written one behind the other.
+    pub fn read_fields(body: &'a [u8]) -> Result<Self, Error> {
+        Ok(Self::of_form(fields::model(body)?, body))
+    }
+
+    fn of_form(model: Option<Model<'a>>, body: &[u8]) -> Self {
+        Self {
+            model,
             stream: false,
             stream_options: StreamOptions::Absent,
             max_output_tokens: None,
@@ -130,7 +142,7 @@ impl<'a> Probe<'a> {
             open: Open { at: 0, empty: true },
             path: None,
             places: Vec::new(),
-        })
+        }
     }
 
     /// The path in which the model is this one; `None` where nothing has to change.
@@ -151,8 +163,8 @@ impl<'a> Model<'a> {
             "it must not be empty"
         } else if name.len() > MAX_MODEL_BYTES {
             "it must not be longer than 256 bytes"
-        } else if name.chars().any(char::is_control) {
-            "it must not contain control characters"
+        } else if !name.chars().all(is_shown) {
+            "it must not contain characters that control or hide text"
         } else {
             return Ok(Self { name, span, form });
         };
@@ -164,6 +176,7 @@ impl<'a> Model<'a> {
         match self.form {
             Form::Json => json_string(name),
             Form::Plain => name.as_bytes().to_vec(),
+            Form::Field => model_path::encoded(name),
             Form::Resource => json_string(&format!("models/{name}")),
         }
     }

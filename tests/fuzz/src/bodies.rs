@@ -2,7 +2,7 @@
 
 use llm_gateway::protocol::edit::{Edits, Span};
 use llm_gateway::protocol::probe::{MAX_MODEL_BYTES, Probe, Source};
-use llm_gateway::protocol::{Dialect, Operation};
+use llm_gateway::protocol::{Dialect, Operation, Path};
 use serde_json::{Value, json};
 
 use super::{choose, operation};
@@ -36,7 +36,7 @@ pub(crate) fn probe(data: &[u8]) {
 
 /// A body can name no other model than the path does.
 fn named_in_path(operation: Operation, body: &[u8]) {
-    let source = Source::of(operation, b"/v1beta/models/m:generateContent", None);
+    let source = named_by(b"/v1beta/models/m:generateContent");
     let Ok(probe) = source.read(body, operation) else { return };
     assert!(probe.choices > 0 && probe.media.bytes <= body.len());
     for place in &probe.places {
@@ -46,9 +46,13 @@ fn named_in_path(operation: Operation, body: &[u8]) {
     let mut edits = Edits::default();
     edits.set_model(&probe, "n:1");
     let edited = edits.apply(body);
-    let source = Source::of(operation, b"/v1beta/models/n%3A1:generateContent", None);
+    let source = named_by(b"/v1beta/models/n%3A1:generateContent");
     let again = source.read(&edited, operation).expect("still a request");
     assert_eq!(again.places.len(), probe.places.len());
+}
+
+fn named_by(path: &[u8]) -> Source {
+    Source::of(&Path::read(path), std::iter::empty())
 }
 
 /// An edit changes what it is for and nothing else.

@@ -5,7 +5,7 @@ use llm_gateway::identity::{RequestId, client_ip};
 use llm_gateway::protocol::failure::Told;
 use llm_gateway::protocol::model_path::ModelPath;
 use llm_gateway::protocol::probe::MAX_MODEL_BYTES;
-use llm_gateway::protocol::{Endpoint, decode_id, multipart, query};
+use llm_gateway::protocol::{Endpoint, Path, decode_id, multipart, query};
 
 pub(crate) fn headers(data: &[u8]) {
     let _ = Map::RequestHeaders;
@@ -26,17 +26,23 @@ pub(crate) fn headers(data: &[u8]) {
     if let Some(boundary) = multipart::boundary(data) {
         assert!((1..=70).contains(&boundary.len()));
     }
+    // What goes on is read as it was judged.
+    let path = Path::read(data);
+    let again = Path::read(path.as_bytes());
+    assert_eq!(again.as_bytes(), path.as_bytes());
     for method in [&b"GET"[..], b"POST"] {
-        if let Endpoint::Model(id) = Endpoint::of(method, data)
+        assert_eq!(Endpoint::of(method, &path), Endpoint::of(method, &again));
+        if let Endpoint::Model(id) = Endpoint::of(method, &path)
             && let Some(name) = decode_id(id)
         {
             assert!((1..=MAX_MODEL_BYTES).contains(&name.len()));
             assert!(!name.chars().any(char::is_control));
         }
     }
-    if let Some(path) = ModelPath::of(data)
+    if let Some(path) = ModelPath::of(&path)
         && let Some(renamed) = path.with("org/m:1")
     {
+        let renamed = Path::read(&renamed);
         let again = ModelPath::of(&renamed).expect("still a path");
         assert_eq!(again.model.as_deref(), Some("org/m:1"));
         assert_eq!(again.operation(), path.operation());
