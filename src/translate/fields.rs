@@ -36,11 +36,19 @@ impl Warnings {
     pub(super) fn rest_of(&mut self, within: &str, rest: &Rest<'_>) {
         let dot = if within.is_empty() { "" } else { "." };
         for (name, value) in rest.iter() {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             let says_nothing = matches!(value.as_str(), "null" | "false" | "{}" | "[]");
-            if !says_nothing && (1..=64).contains(&name.len()) && name.bytes().all(plain) {
+            if !says_nothing && is_plain(&name) {
                 self.add(format!("{within}{dot}{name}"));
             }
+        }
+    }
+
+    /// One of several kinds under a field, whose name is the caller's.
+    pub(super) fn add_of(&mut self, field: &'static str, kind: &str) {
+        if is_plain(kind) {
+            self.add(format!("{field}.{kind}"));
+        } else {
+            self.add(field);
         }
     }
 
@@ -56,6 +64,19 @@ pub(super) fn unsupported(field: impl Into<Cow<'static, str>>) -> Error {
     Error::new(Kind::InvalidRequest, message).param(field).code("unsupported_parameter")
 }
 
+/// The same of a part that is of a kind which the provider does not know.
+pub(super) fn unsupported_type(field: impl Into<Cow<'static, str>>, kind: &str) -> Error {
+    let error = unsupported(field);
+    if !is_plain(kind) {
+        return error;
+    }
+    let field = error.param.clone().unwrap_or_default();
+    let message = format!(
+        "Unsupported parameter: '{field}' is '{kind}', which is not supported with this model."
+    );
+    Error { message: message.into(), ..error }
+}
+
 /// The refusal of a value that the provider has no word for.
 pub(super) fn invalid(field: impl Into<Cow<'static, str>>, rule: &str) -> Error {
     let field = field.into();
@@ -69,6 +90,12 @@ pub(super) fn missing(field: String) -> Error {
     Error::new(Kind::InvalidRequest, format!("Missing required parameter: '{field}'."))
         .param(field)
         .code("missing_required_parameter")
+}
+
+/// A word of the caller's that may be repeated.
+fn is_plain(word: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    (1..=64).contains(&word.len()) && word.bytes().all(plain)
 }
 
 /// Refuses `field` if it asks for something.

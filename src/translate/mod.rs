@@ -30,6 +30,7 @@ mod gemini_embed_to_openai;
 mod gemini_to_openai;
 mod gpt;
 mod media;
+mod names;
 mod ollama;
 mod ollama_embed_to_openai;
 mod ollama_generate_to_openai;
@@ -103,6 +104,8 @@ pub struct Asked {
     pub(crate) base64: bool,
     /// Of the texts to be embedded, for an estimate.
     pub(crate) input_bytes: u64,
+    /// Tools whose names the provider does not take.
+    pub(crate) names: names::Names,
     /// The same of the second pair's request, where there are two.
     pub(crate) provider: Option<Box<Asked>>,
     /// Fields of the request that the answer tells again.

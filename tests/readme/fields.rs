@@ -82,6 +82,7 @@ const LOSES_NOTHING: &[(&[&str], &[&str], &str)] = &[
         &[
             "DocumentBlock.cache_control",
             "FilePart.cache_control",
+            "CustomTool.cache_control",
             "FunctionTool.cache_control",
             "ImageBlock.cache_control",
             "ImagePart.cache_control",
@@ -103,6 +104,8 @@ const LOSES_NOTHING: &[(&[&str], &[&str], &str)] = &[
     (
         &["responses_to_"],
         &[
+            "CustomToolCall.id",
+            "CustomToolCall.status",
             "FunctionCall.id",
             "ReasoningItem.content",
             "ReasoningItem.id",
@@ -301,6 +304,9 @@ fn rare(client: &str) -> Vec<Value> {
     let cached = json!({"type": "ephemeral"});
     let hello = || turn("x".into());
     let png = "data:image/png;base64,AAAA";
+    let custom = json!({"type": "custom", "custom": {"name": "p", "description": "d", "format": {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a"}}}, "cache_control": cached});
+    let grammar = json!({"type": "custom", "name": "p", "description": "d", "format": {"type": "grammar", "syntax": "regex", "definition": "a"}});
+    let space = json!({"type": "namespace", "name": "s", "tools": [{"type": "function", "name": "f", "parameters": null, "strict": null}]});
     match client {
         "openai" => vec![
             json!({"messages": hello(), "audio": {"voice": "alloy"}}),
@@ -311,6 +317,14 @@ fn rare(client: &str) -> Vec<Value> {
             json!({"messages": turn(json!([{"type": "image_url", "image_url": {"url": png}, "cache_control": cached}]))}),
             json!({"messages": turn(json!([{"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}, "cache_control": cached}]))}),
             json!({"messages": hello(), "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]}}}),
+            json!({"messages": hello(), "tools": [custom.clone(), {"type": "custom", "custom": {"name": "q"}}], "tool_choice": {"type": "custom", "custom": {"name": "p"}}}),
+            json!({"messages": hello(), "tools": [custom.clone(), {"type": "custom", "custom": {"name": "q"}}], "tool_choice": {"type": "custom", "custom": {"name": "q"}}}),
+            json!({"tools": [custom], "messages": [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "tool_calls": [{"type": "custom", "id": "c1", "custom": {"name": "p", "input": "x"}}, {"type": "custom", "id": "c2", "custom": {"name": "q", "input": "y"}}]},
+                {"role": "tool", "tool_call_id": "c1", "content": "x"},
+                {"role": "tool", "tool_call_id": "c2", "content": "x"},
+            ]}),
         ],
         "responses" => vec![
             json!({"input": "x", "conversation": "conv_1"}),
@@ -320,6 +334,14 @@ fn rare(client: &str) -> Vec<Value> {
             json!({"input": turn(json!([{"type": "input_image", "file_id": "file-1"}]))}),
             json!({"input": [{"type": "reasoning", "id": "rs_1", "status": "completed", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}, {"role": "user", "content": "x"}]}),
             json!({"input": "x", "tools": [{"type": "function", "name": "f", "parameters": null, "strict": null}, {"type": "function", "name": "g", "parameters": null, "strict": null}], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "g"}]}}),
+            json!({"input": "x", "tools": [space.clone(), grammar.clone()], "tool_choice": {"type": "function", "namespace": "s", "name": "f"}}),
+            json!({"input": "x", "tools": [space.clone(), {"type": "namespace", "name": "t", "tools": [{"type": "function", "name": "g", "parameters": null, "strict": null}]}, grammar.clone()], "tool_choice": {"type": "custom", "name": "p"}}),
+            json!({"tools": [space, grammar], "input": [
+                {"type": "function_call", "call_id": "a", "namespace": "s", "name": "f", "arguments": "{}"},
+                {"type": "custom_tool_call", "id": "ctc_1", "call_id": "b", "namespace": "s", "name": "p", "input": "x", "status": "completed"},
+                {"type": "function_call_output", "call_id": "a", "output": "1"},
+                {"type": "custom_tool_call_output", "call_id": "b", "output": "2"},
+            ]}),
         ],
         "anthropic" => vec![
             json!({"max_tokens": 9000, "messages": hello(), "thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}),

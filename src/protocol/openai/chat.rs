@@ -159,6 +159,38 @@ object! {
 tagged! {
     pub enum Tool<'a> by "type" {
         Function(FunctionTool<'a>) = "function",
+        Custom(CustomTool<'a>) = "custom",
+    }
+}
+
+object! {
+    /// A tool that takes a text instead of JSON.
+    pub struct CustomTool<'a> {
+        custom: Custom<'a>,
+        cache_control: Option<Raw<'a>>,
+    }
+}
+
+object! {
+    pub struct Custom<'a> {
+        name: Cow<'a, str>,
+        description: Option<Cow<'a, str>>,
+        format: Option<CustomFormat<'a>>,
+    }
+}
+
+object! {
+    pub struct CustomFormat<'a> {
+        grammar: Option<Grammar<'a>>,
+    }
+}
+
+object! {
+    /// What the text of a custom tool has to look like.
+    pub struct Grammar<'a> {
+        /// `lark` or `regex`
+        syntax: Option<Cow<'a, str>>,
+        definition: Option<Cow<'a, str>>,
     }
 }
 
@@ -183,6 +215,7 @@ tagged! {
     /// The object form; the text form is `none`, `auto` or `required`.
     pub enum ToolChoice<'a> by "type" {
         Function(FunctionChoice<'a>) = "function",
+        Custom(CustomChoice<'a>) = "custom",
         Allowed(AllowedChoice<'a>) = "allowed_tools",
     }
 }
@@ -190,6 +223,12 @@ tagged! {
 object! {
     pub struct FunctionChoice<'a> {
         function: NamedFunction<'a>,
+    }
+}
+
+object! {
+    pub struct CustomChoice<'a> {
+        custom: NamedFunction<'a>,
     }
 }
 
@@ -217,6 +256,21 @@ tagged! {
     /// The model's wish to call a tool.
     pub enum ToolCall<'a> by "type" or "function" {
         Function(FunctionToolCall<'a>) = "function",
+        Custom(CustomToolCall<'a>) = "custom",
+    }
+}
+
+object! {
+    pub struct CustomToolCall<'a> {
+        id: Cow<'a, str>,
+        custom: CustomCall<'a>,
+    }
+}
+
+object! {
+    pub struct CustomCall<'a> {
+        name: Cow<'a, str>,
+        input: Cow<'a, str>,
     }
 }
 
@@ -287,10 +341,11 @@ object! {
 }
 
 object! {
-    /// What the model says: a [`Message`] whose content is a text or nothing.
+    /// What the model says: a [`Message`] whose content is a text or nothing. Mistral's models that
+    /// think say it in parts.
     pub struct Answer<'a> {
         role: Option<Cow<'a, str>>,
-        content: Nullable<Cow<'a, str>>,
+        content: Nullable<TextOr<'a, Vec<AnswerPart<'a>>>>,
         refusal: Nullable<Cow<'a, str>>,
         reasoning_content: Option<Cow<'a, str>>,
         /// OpenRouter's and newer vLLM's name of `reasoning_content`.
@@ -298,6 +353,20 @@ object! {
         thinking_blocks: Option<Vec<Raw<'a>>>,
         tool_calls: Option<Vec<ToolCall<'a>>>,
         function_call: Option<FunctionCall<'a>>,
+    }
+}
+
+tagged! {
+    pub enum AnswerPart<'a> by "type" {
+        Text(TextPart<'a>) = "text",
+        Refusal(RefusalPart<'a>) = "refusal",
+        Thinking(ThinkingPart<'a>) = "thinking",
+    }
+}
+
+object! {
+    pub struct ThinkingPart<'a> {
+        thinking: TextOr<'a, Vec<AnswerPart<'a>>>,
     }
 }
 
@@ -328,7 +397,7 @@ object! {
     /// What an event adds to the answer.
     pub struct Delta<'a> {
         role: Option<Cow<'a, str>>,
-        content: Option<Cow<'a, str>>,
+        content: Option<TextOr<'a, Vec<AnswerPart<'a>>>>,
         refusal: Option<Cow<'a, str>>,
         reasoning_content: Option<Cow<'a, str>>,
         reasoning: Option<Cow<'a, str>>,
@@ -344,6 +413,14 @@ object! {
         id: Option<Cow<'a, str>>,
         kind as "type": Option<Cow<'a, str>>,
         function: Option<FunctionDelta<'a>>,
+        custom: Option<CustomDelta<'a>>,
+    }
+}
+
+object! {
+    pub struct CustomDelta<'a> {
+        name: Option<Cow<'a, str>>,
+        input: Option<Cow<'a, str>>,
     }
 }
 

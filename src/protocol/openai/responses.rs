@@ -63,6 +63,8 @@ tagged! {
         Message(InputMessage<'a>) = "message",
         FunctionCall(FunctionCall<'a>) = "function_call",
         FunctionCallOutput(FunctionCallOutput<'a>) = "function_call_output",
+        CustomToolCall(CustomToolCall<'a>) = "custom_tool_call",
+        CustomToolCallOutput(FunctionCallOutput<'a>) = "custom_tool_call_output",
         Reasoning(ReasoningItem<'a>) = "reasoning",
     }
 }
@@ -126,8 +128,37 @@ object! {
 }
 
 tagged! {
+    /// Others run at OpenAI, or are known to its models only.
     pub enum Tool<'a> by "type" {
         Function(FunctionTool<'a>) = "function",
+        Custom(CustomTool<'a>) = "custom",
+        Namespace(Namespace<'a>) = "namespace",
+    }
+}
+
+object! {
+    /// A tool that takes a text instead of JSON.
+    pub struct CustomTool<'a> {
+        name: Cow<'a, str>,
+        description: Option<Cow<'a, str>>,
+        format: Option<InputFormat<'a>>,
+    }
+}
+
+object! {
+    /// What the text of a custom tool has to look like.
+    pub struct InputFormat<'a> {
+        /// `lark` or `regex`
+        syntax: Option<Cow<'a, str>>,
+        definition: Option<Cow<'a, str>>,
+    }
+}
+
+object! {
+    /// Tools under a name of their own: two of them may hold tools of one name.
+    pub struct Namespace<'a> {
+        name: Cow<'a, str>,
+        tools: Vec<Tool<'a>>,
     }
 }
 
@@ -144,6 +175,7 @@ tagged! {
     /// The object form; the text form is `none`, `auto` or `required`.
     pub enum ToolChoice<'a> by "type" {
         Function(NamedFunction<'a>) = "function",
+        Custom(NamedFunction<'a>) = "custom",
         Allowed(AllowedTools<'a>) = "allowed_tools",
     }
 }
@@ -151,6 +183,7 @@ tagged! {
 object! {
     pub struct NamedFunction<'a> {
         name: Cow<'a, str>,
+        namespace: Option<Cow<'a, str>>,
     }
 }
 
@@ -225,6 +258,7 @@ tagged! {
     pub enum OutputItem<'a> by "type" {
         Message(OutputMessage<'a>) = "message",
         FunctionCall(FunctionCall<'a>) = "function_call",
+        CustomToolCall(CustomToolCall<'a>) = "custom_tool_call",
         Reasoning(ReasoningItem<'a>) = "reasoning",
     }
 }
@@ -263,9 +297,21 @@ object! {
     pub struct FunctionCall<'a> {
         id: Option<Cow<'a, str>>,
         call_id: Cow<'a, str>,
+        namespace: Option<Cow<'a, str>>,
         name: Cow<'a, str>,
         /// A JSON object within a text.
         arguments: Cow<'a, str>,
+        status: Option<Cow<'a, str>>,
+    }
+}
+
+object! {
+    pub struct CustomToolCall<'a> {
+        id: Option<Cow<'a, str>>,
+        call_id: Cow<'a, str>,
+        namespace: Option<Cow<'a, str>>,
+        name: Cow<'a, str>,
+        input: Cow<'a, str>,
         status: Option<Cow<'a, str>>,
     }
 }
@@ -304,6 +350,7 @@ object! {
         refusal: Option<Cow<'a, str>>,
         name: Option<Cow<'a, str>>,
         arguments: Option<Cow<'a, str>>,
+        input: Option<Cow<'a, str>>,
         logprobs: Option<Raw<'a>>,
     }
 }

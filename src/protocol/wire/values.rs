@@ -53,6 +53,11 @@ impl<'a> Raw<'a> {
     }
 
     /// `json` must be one JSON value.
+    pub(crate) const fn checked(json: Cow<'a, str>) -> Self {
+        Self(json)
+    }
+
+    /// `json` must be one JSON value.
     pub(crate) const fn literal(json: &'static str) -> Self {
         Self(Cow::Borrowed(json))
     }

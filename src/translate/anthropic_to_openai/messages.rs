@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::super::fields::{Warnings, unsupported};
+use serde_json::Value;
+
+use super::super::chat::kind;
+use super::super::fields::{Warnings, unsupported, unsupported_type};
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Message, Role, SystemBlock};
 use crate::protocol::anthropic::{Block, DataSource, DocumentBlock, Source, TextBlock, ToolResult};
@@ -191,7 +194,30 @@ fn part<'a>(block: Block<'a>, at: &str) -> Result<Part<'a>, Error> {
             Ok(Part::Image(ImagePart { image_url, cache_control, ..Default::default() }))
         }
         Block::Document(block) => document(block, at),
+        Block::Other(block) => {
+            let kind = kind(&block);
+            match found(&kind, &block) {
+                Some(text) => Ok(text_part(TextBlock { text: text.into(), ..Default::default() })),
+                None => Err(unsupported_type(format!("{at}.type"), &kind)),
+            }
+        }
         _ => Err(unsupported(format!("{at}.type"))),
+    }
+}
+
+/// What a search of the caller's has found, as text.
+fn found(kind: &str, block: &Raw<'_>) -> Option<String> {
+    let block = block.value()?;
+    let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+    match kind {
+        "tool_reference" => text(&block, "tool_name"),
+        "search_result" => {
+            let said = block.get("content").and_then(Value::as_array).into_iter().flatten();
+            let said = said.filter_map(|part| text(part, "text"));
+            let head = [text(&block, "title"), text(&block, "source")].into_iter().flatten();
+            Some(head.chain(said).collect::<Vec<_>>().join("\n"))
+        }
+        _ => None,
     }
 }
 

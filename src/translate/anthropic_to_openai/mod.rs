@@ -6,6 +6,8 @@
 //! | `tool_result` blocks | `tool` messages; their images follow in the user's message |
 //! | `image`, `document` in base64 | `image_url` and `file` with a data URL; documents of text as text |
 //! | `tool_use` | `tool_calls` |
+//! | `search_result`, `tool_reference` | text |
+//! | ids over 40 characters, names of tools over 64 | a short form; names are told as they were |
 //! | `tools`, `tool_choice` `auto`, `any`, `tool`, `none` | `tools`, `tool_choice` `auto`, `required`, a function, `none` |
 //! | `disable_parallel_tool_use` | `parallel_tool_calls: false` |
 //! | `max_tokens` | the same; `max_completion_tokens` for OpenAI's reasoning models |
@@ -14,10 +16,11 @@
 //! | `metadata.user_id` | `user`, up to 64 characters |
 //! | `stream` | also `stream_options.include_usage`, for Anthropic always tells |
 //!
-//! Refused: tools that run at the provider, `mcp_servers`, images and documents by file id,
+//! Refused: a forced call of a tool that runs at the provider, images and documents by file id,
 //! documents by URL, blocks that are not known here in a message of the user.
 //!
-//! Left out with a warning: `top_k`; `temperature`, `top_p` for OpenAI's reasoning models;
+//! Left out with a warning: tools that run at the provider or that only its models know,
+//! `mcp_servers`, `top_k`; `temperature`, `top_p` for OpenAI's reasoning models;
 //! `thinking` for others; a `user_id` that is too long; a document's `context`, and its `title`
 //! where it is a text; all fields that are not known here. Left out without one, because nothing is
 //! lost: `cache_control`, earlier thinking, `is_error`.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::fields::{Warnings, refuse, unsupported};
+use super::super::chat::{Terms, kind, settle};
+use super::super::fields::{Warnings, unsupported_type};
+use super::super::names::Names;
 use super::super::{Asked, Context, Translated, gpt, schema};
 use super::messages;
 use crate::error::Error;
@@ -19,10 +21,6 @@ use crate::protocol::wire::{Raw, TextOr};
 
 pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
     let request = MessagesRequest::from_json(body)?;
-    refuse(
-        request.rest.get("mcp_servers").is_some_and(|servers| servers.as_str() != "[]"),
-        "mcp_servers",
-    )?;
     let mut warnings = Warnings::default();
     let reasons = gpt::reasons(&context.upstream_model);
     let stream = request.stream == Some(true);
@@ -37,15 +35,16 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         stream_options: stream
             .then(|| StreamOptions { include_usage: Some(true), ..Default::default() }),
         stop: request.stop_sequences.filter(|stops| !stops.is_empty()).map(TextOr::Other),
-        tools: tools(request.tools, context.between)?,
         reasoning_effort: effort,
         thinking: request.thinking.as_ref().filter(|_| context.between).map(Raw::from_wire),
         response_format: format(request.output_config),
         ..Default::default()
     };
-    if let Some(choice) = request.tool_choice.filter(|_| translated.tools.is_some()) {
-        choose(choice, &mut translated)?;
+    let mut tools = Tools::new(request.tools, context.between, &mut warnings);
+    if let Some(choice) = request.tool_choice {
+        choose(choice, &tools, &mut translated)?;
     }
+    translated.tools = (!tools.offered.is_empty()).then_some(std::mem::take(&mut tools.offered));
     if reasons && !context.between {
         translated.max_completion_tokens = Some(request.max_tokens);
         warnings.add_if(request.temperature.is_some_and(|n| n.as_f64() != 1.0), "temperature");
@@ -64,58 +63,89 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut rest = request.rest;
     rest.remove("cache_control");
     warnings.rest(&rest);
+    let names = match context.between {
+        true => Names::default(),
+        false => settle(&mut translated, Terms::OPENAI, &mut warnings)?,
+    };
     Ok(Translated {
         path: "/chat/completions".into(),
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: true, thinking: thinks, ..Default::default() },
+        asked: Asked { stream, usage: true, thinking: thinks, names, ..Default::default() },
     })
 }
 
-fn tools<'a>(
-    tools: Option<Vec<Tool<'a>>>,
-    between: bool,
-) -> Result<Option<Vec<chat::Tool<'a>>>, Error> {
-    let mut translated = Vec::new();
-    for (index, tool) in tools.into_iter().flatten().enumerate() {
-        if tool.kind.is_some_and(|kind| kind != "custom") {
-            return Err(unsupported(format!("tools[{index}].type")));
+/// The tools of a request. Those that run at the provider, or that only its models know, are left
+/// out.
+struct Tools<'a> {
+    offered: Vec<chat::Tool<'a>>,
+    /// Of those that were left out: where each stands, what it is, and its name.
+    left_out: Vec<(usize, Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Tools<'a> {
+    fn new(tools: Option<Vec<Tool<'a>>>, between: bool, warnings: &mut Warnings) -> Self {
+        let mut all = Self { offered: Vec::new(), left_out: Vec::new() };
+        for (index, tool) in tools.into_iter().flatten().enumerate() {
+            let name = tool.name.unwrap_or_default();
+            if let Some(kind) = tool.kind.filter(|kind| kind != "custom") {
+                warnings.add_of("tools", &kind);
+                all.left_out.push((index, kind, name));
+                continue;
+            }
+            let cache_control = tool.cache_control.filter(|_| between);
+            let function = Function {
+                name,
+                description: tool.description,
+                parameters: tool.input_schema,
+                strict: tool.strict,
+                ..Default::default()
+            };
+            let tool = FunctionTool { function, cache_control, ..Default::default() };
+            all.offered.push(chat::Tool::Function(tool));
         }
-        let cache_control = tool.cache_control.filter(|_| between);
-        let function = Function {
-            name: tool.name.unwrap_or_default(),
-            description: tool.description,
-            parameters: tool.input_schema,
-            strict: tool.strict,
-            ..Default::default()
-        };
-        translated.push(chat::Tool::Function(FunctionTool {
-            function,
-            cache_control,
-            ..Default::default()
-        }));
+        all
     }
-    Ok((!translated.is_empty()).then_some(translated))
+
+    /// Refuses a call that has to be of a tool that is left out.
+    fn check(&self, named: Option<&str>) -> Result<(), Error> {
+        let is_meant = |(_, _, name): &&(usize, Cow<'_, str>, Cow<'_, str>)| {
+            named.map_or(self.offered.is_empty(), |named| name == named)
+        };
+        match self.left_out.iter().find(is_meant) {
+            Some((index, kind, _)) => Err(unsupported_type(format!("tools[{index}].type"), kind)),
+            None => Ok(()),
+        }
+    }
 }
 
 fn choose<'a>(
     choice: ToolChoice<'a>,
+    tools: &Tools<'a>,
     translated: &mut ChatCompletionRequest<'a>,
 ) -> Result<(), Error> {
     let (choice, one_by_one) = match choice {
         ToolChoice::Auto(choice) => (word("auto"), choice.disable_parallel_tool_use),
-        ToolChoice::Any(choice) => (word("required"), choice.disable_parallel_tool_use),
+        ToolChoice::Any(choice) => {
+            tools.check(None)?;
+            (word("required"), choice.disable_parallel_tool_use)
+        }
         ToolChoice::None(_) => (word("none"), None),
         ToolChoice::Tool(choice) => {
+            tools.check(Some(&choice.name))?;
             let function = NamedFunction { name: choice.name, ..Default::default() };
             let named = FunctionChoice { function, ..Default::default() };
             (TextOr::Other(chat::ToolChoice::Function(named)), choice.disable_parallel_tool_use)
         }
-        ToolChoice::Other(_) => return Err(unsupported("tool_choice.type")),
+        ToolChoice::Other(choice) => {
+            return Err(unsupported_type("tool_choice.type", &kind(&choice)));
+        }
     };
-    translated.tool_choice = Some(choice);
-    translated.parallel_tool_calls = one_by_one.filter(|one| *one).map(|_| false);
+    if !tools.offered.is_empty() {
+        translated.tool_choice = Some(choice);
+        translated.parallel_tool_calls = one_by_one.filter(|one| *one).map(|_| false);
+    }
     Ok(())
 }
 

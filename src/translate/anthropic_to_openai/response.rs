@@ -1,13 +1,11 @@
 //! The answer that is no stream.
 
-use super::super::chat::object;
+use super::super::chat::{Spoken, object, whole};
 use super::super::{Asked, Context};
 use crate::error::Error;
 use crate::protocol::Operation;
 use crate::protocol::anthropic::answer::{MessageResponse, MessageUsage};
 use crate::protocol::anthropic::{Block, TextBlock, Thinking, ToolUse};
-use crate::protocol::openai::ChatCompletionResponse;
-use crate::protocol::openai::chat::{Answer, ToolCall};
 use crate::protocol::usage::{Report, Usage};
 use crate::protocol::wire::{Nullable, Raw};
 
@@ -16,33 +14,30 @@ pub(in crate::translate) fn response(
     context: &Context,
     asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
-    let mut answer = ChatCompletionResponse::from_json(body)?;
-    let choice =
-        if answer.choices.is_empty() { Default::default() } else { answer.choices.swap_remove(0) };
-    let reason = choice.finish_reason.as_deref();
-    let refused = choice.message.refusal.0.is_some();
-    let content = blocks(choice.message, asked);
-    let calls = content.iter().any(|block| matches!(block, Block::ToolUse(_)));
-    let usage = answer.usage.and_then(|usage| usage_of(Report::read(usage.as_str().as_bytes())));
+    let mut answer = whole(body, &context.request_id)?;
+    let mut spoken = answer.first();
+    let reason = spoken.finish_reason.take();
+    let (refused, calls) = (spoken.refusal.is_some(), !spoken.calls.is_empty());
+    let content = blocks(spoken, asked);
+    let usage = usage_of(answer.report);
     let message = MessageResponse {
         id: answer.id.unwrap_or_else(|| format!("msg_{}", context.request_id).into()),
         kind: Some("message".into()),
         role: Some("assistant".into()),
         model: Some(context.model.as_str().into()),
         content,
-        stop_reason: Nullable(Some(stop_reason(reason, calls, refused).into())),
+        stop_reason: Nullable(Some(stop_reason(reason.as_deref(), calls, refused).into())),
         usage: Some(usage_wire(usage)),
         ..Default::default()
     };
     Ok(message.to_json())
 }
 
-fn blocks<'a>(answer: Answer<'a>, asked: &Asked) -> Vec<Block<'a>> {
+fn blocks<'a>(spoken: Spoken<'a>, asked: &Asked) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
-    let thought = answer.reasoning_content.or(answer.reasoning);
     if asked.thinking {
-        let signed = answer.thinking_blocks.unwrap_or_default();
-        match thought {
+        let signed = spoken.signed;
+        match spoken.thought {
             Some(thinking) if signed.is_empty() && !thinking.is_empty() => {
                 let signature = Some("".into());
                 blocks.push(Block::Thinking(Thinking {
@@ -54,18 +49,16 @@ fn blocks<'a>(answer: Answer<'a>, asked: &Asked) -> Vec<Block<'a>> {
             _ => blocks.extend(signed.into_iter().map(Block::Other)),
         }
     }
-    let texts = answer.content.0.into_iter().chain(answer.refusal.0);
+    let texts = spoken.text.into_iter().chain(spoken.refusal);
     let texts = texts.filter(|text| !text.is_empty());
     blocks.extend(texts.map(|text| Block::Text(TextBlock { text, ..Default::default() })));
-    for call in answer.tool_calls.into_iter().flatten() {
-        if let ToolCall::Function(call) = call {
-            blocks.push(Block::ToolUse(ToolUse {
-                id: call.id,
-                name: call.function.name,
-                input: object(call.function.arguments),
-                ..Default::default()
-            }));
-        }
+    for call in spoken.calls {
+        blocks.push(Block::ToolUse(ToolUse {
+            id: call.id,
+            name: asked.names.given(call.function.name),
+            input: object(call.function.arguments),
+            ..Default::default()
+        }));
     }
     blocks
 }

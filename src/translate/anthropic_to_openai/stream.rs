@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::chunk;
-use super::super::{Asked, Context, failure};
+use super::super::chat::{Said, Sequence, chunk};
+use super::super::names::Names;
+use super::super::{Asked, Context};
 use super::response::{stop_reason, usage_of, usage_wire};
 use crate::error::Error;
 use crate::protocol::anthropic::answer::{
@@ -11,7 +12,7 @@ use crate::protocol::anthropic::answer::{
     MessageResponse, MessageStart, MessageStop, SignatureDelta, TextDelta, ThinkingDelta,
 };
 use crate::protocol::anthropic::{Block, TextBlock, Thinking, ToolUse};
-use crate::protocol::openai::chat::{self, ToolCallDelta};
+use crate::protocol::openai::chat;
 use crate::protocol::sse;
 use crate::protocol::usage::Report;
 use crate::protocol::wire::{self, Nullable, Raw};
@@ -19,17 +20,23 @@ use crate::protocol::wire::{self, Nullable, Raw};
 pub(in crate::translate) struct Stream {
     model: String,
     request_id: String,
-    thinking: bool,
+    names: Names,
+    sequence: Sequence,
+    blocks: Blocks,
     started: bool,
-    /// The block that is being written, and the index of the next.
-    open: Open,
-    next: u64,
-    /// The blocks of the calls, by OpenAI's index.
-    calls: Vec<(u64, u64)>,
-    refused: bool,
     finish_reason: Option<String>,
     report: Option<Report>,
     done: bool,
+}
+
+/// The blocks of the answer, one after the other.
+struct Blocks {
+    thinking: bool,
+    /// The block that is being written, and the index of the next.
+    open: Open,
+    next: u64,
+    calls: bool,
+    refused: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,12 +52,16 @@ impl Stream {
         Self {
             model: context.model.clone(),
             request_id: context.request_id.clone(),
-            thinking: asked.thinking,
+            names: asked.names.clone(),
+            sequence: Sequence::default(),
+            blocks: Blocks {
+                thinking: asked.thinking,
+                open: Open::Nothing,
+                next: 0,
+                calls: false,
+                refused: false,
+            },
             started: false,
-            open: Open::Nothing,
-            next: 0,
-            calls: Vec::new(),
-            refused: false,
             finish_reason: None,
             report: None,
             done: false,
@@ -67,8 +78,7 @@ impl Stream {
             return Ok(());
         }
         let Some(chunk) = chunk(data)? else {
-            self.finish(out);
-            return Ok(());
+            return self.finish(out);
         };
         if let Some(usage) = &chunk.usage {
             let report = Report::read(usage.as_str().as_bytes());
@@ -88,10 +98,10 @@ impl Stream {
 
     /// Servers that do not say `[DONE]` have said why they finished.
     pub(in crate::translate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !self.done && self.finish_reason.is_some() {
-            self.finish(out);
+        match self.finish_reason {
+            Some(_) if !self.done => self.finish(out),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn start(&mut self, id: Option<&str>, out: &mut Vec<u8>) {
@@ -115,27 +125,72 @@ impl Stream {
     }
 
     fn delta(&mut self, delta: chat::Delta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let thought = delta.reasoning_content.or(delta.reasoning).filter(|_| self.thinking);
-        if let Some(thinking) = thought.filter(|text| !text.is_empty()) {
-            self.switch(Open::Thinking, out);
-            let delta = ThinkingDelta { thinking, ..Default::default() };
-            self.put_delta(Delta::Thinking(delta), self.next.saturating_sub(1), out);
-        }
-        let thinking = self.thinking;
-        for block in delta.thinking_blocks.into_iter().flatten().filter(|_| thinking) {
-            self.signed(&block, out);
-        }
-        self.refused |= delta.refusal.is_some();
-        let texts = delta.content.into_iter().chain(delta.refusal);
-        for text in texts.filter(|text| !text.is_empty()) {
-            self.switch(Open::Text, out);
-            let delta = TextDelta { text, ..Default::default() };
-            self.put_delta(Delta::Text(delta), self.next.saturating_sub(1), out);
-        }
-        for call in delta.tool_calls.into_iter().flatten() {
-            self.call(call, out)?;
-        }
+        let Self { sequence, blocks, names, .. } = self;
+        let mut tell = |said: Said<'_>| {
+            blocks.tell(said, names, out);
+            Ok(())
+        };
+        sequence.delta(delta, &self.request_id, &mut tell)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.start(None, out);
+        let Self { sequence, blocks, names, .. } = self;
+        let mut tell = |said: Said<'_>| {
+            blocks.tell(said, names, out);
+            Ok(())
+        };
+        sequence.finish(&self.request_id, &mut tell)?;
+        blocks.close(out);
+        let reason = self.finish_reason.as_deref();
+        let reason = stop_reason(reason, self.blocks.calls, self.blocks.refused);
+        let delta = MessageDelta {
+            delta: End { stop_reason: Nullable(Some(reason.into())), ..Default::default() },
+            usage: Some(usage_wire(usage_of(self.report.take()))),
+            ..Default::default()
+        };
+        put("message_delta", Event::MessageDelta(delta), out);
+        put("message_stop", Event::MessageStop(MessageStop::default()), out);
+        self.done = true;
         Ok(())
+    }
+}
+
+impl Blocks {
+    fn tell(&mut self, said: Said<'_>, names: &Names, out: &mut Vec<u8>) {
+        match said {
+            Said::Thought(_) | Said::Signed(_) if !self.thinking => {}
+            Said::Thought(thinking) => {
+                self.switch(Open::Thinking, out);
+                self.put_delta(
+                    Delta::Thinking(ThinkingDelta { thinking, ..Default::default() }),
+                    out,
+                );
+            }
+            Said::Signed(block) => self.signed(&block, out),
+            Said::Text(text) => self.text(text, out),
+            Said::Refusal(text) => {
+                self.refused = true;
+                self.text(text, out);
+            }
+            Said::Call { id, name } => {
+                self.close(out);
+                self.calls = true;
+                let (name, input) = (names.given(name), Raw::EMPTY_OBJECT);
+                let block = ToolUse { id, name, input, ..Default::default() };
+                self.begin(Open::Call, Block::ToolUse(block), out);
+            }
+            Said::Arguments(partial_json) => {
+                let delta = InputJsonDelta { partial_json, ..Default::default() };
+                self.put_delta(Delta::InputJson(delta), out);
+            }
+            Said::End => self.close(out),
+        }
+    }
+
+    fn text(&mut self, text: Cow<'_, str>, out: &mut Vec<u8>) {
+        self.switch(Open::Text, out);
+        self.put_delta(Delta::Text(TextDelta { text, ..Default::default() }), out);
     }
 
     /// A whole block of thinking, which may have come in pieces before.
@@ -146,13 +201,12 @@ impl Stream {
             {
                 let known = self.open == Open::Thinking;
                 self.switch(Open::Thinking, out);
-                let index = self.next.saturating_sub(1);
                 if !known {
                     let delta = ThinkingDelta { thinking, ..Default::default() };
-                    self.put_delta(Delta::Thinking(delta), index, out);
+                    self.put_delta(Delta::Thinking(delta), out);
                 }
                 let delta = SignatureDelta { signature, ..Default::default() };
-                self.put_delta(Delta::Signature(delta), index, out);
+                self.put_delta(Delta::Signature(delta), out);
                 self.close(out);
             }
             Ok(block @ Block::RedactedThinking(_)) => {
@@ -162,38 +216,6 @@ impl Stream {
             }
             _ => {}
         }
-    }
-
-    fn call(&mut self, call: ToolCallDelta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let begun = u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
-        // Some servers number no calls, and send each whole.
-        let number = call.index.unwrap_or(match call.id {
-            Some(_) => begun,
-            None => begun.saturating_sub(1),
-        });
-        let function = call.function.unwrap_or_default();
-        let known = self.calls.iter().find(|(index, _)| *index == number);
-        let block = match known {
-            Some((_, block)) => *block,
-            None if self.calls.len() >= MAX_CALLS => return Err(failure::too_large()),
-            None => {
-                self.close(out);
-                let id = call.id.filter(|id| !id.is_empty());
-                let id = id.unwrap_or_else(|| format!("call_{}_{begun}", self.request_id).into());
-                let name = function.name.unwrap_or_default();
-                let input = Raw::EMPTY_OBJECT;
-                let block = ToolUse { id, name, input, ..Default::default() };
-                self.begin(Open::Call, Block::ToolUse(block), out);
-                let block = self.next.saturating_sub(1);
-                self.calls.push((number, block));
-                block
-            }
-        };
-        if let Some(partial_json) = function.arguments.filter(|piece| !piece.is_empty()) {
-            let delta = InputJsonDelta { partial_json, ..Default::default() };
-            self.put_delta(Delta::InputJson(delta), block, out);
-        }
-        Ok(())
     }
 
     /// Goes on with a block of this kind, a new one if need be.
@@ -225,30 +247,14 @@ impl Stream {
         }
     }
 
-    fn put_delta(&self, delta: Delta<'_>, index: u64, out: &mut Vec<u8>) {
+    /// Of the block that is being written.
+    fn put_delta(&self, delta: Delta<'_>, out: &mut Vec<u8>) {
+        let index = self.next.saturating_sub(1);
         let delta = BlockDelta { index, delta, ..Default::default() };
         put("content_block_delta", Event::BlockDelta(delta), out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        self.start(None, out);
-        self.close(out);
-        let reason = self.finish_reason.as_deref();
-        let reason = stop_reason(reason, !self.calls.is_empty(), self.refused);
-        let delta = MessageDelta {
-            delta: End { stop_reason: Nullable(Some(reason.into())), ..Default::default() },
-            usage: Some(usage_wire(usage_of(self.report.take()))),
-            ..Default::default()
-        };
-        put("message_delta", Event::MessageDelta(delta), out);
-        put("message_stop", Event::MessageStop(MessageStop::default()), out);
-        self.done = true;
     }
 }
 
 fn put(name: &str, event: Event<'_>, out: &mut Vec<u8>) {
     sse::write(out, name, &wire::write(&event));
 }
-
-/// More calls in one answer are not kept apart.
-const MAX_CALLS: usize = 128;

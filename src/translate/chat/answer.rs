@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 
+use super::closing::Closing;
+use super::settle::text_input;
 use crate::protocol::openai::chat::{
     Answer, ChatCompletionChunk, ChatCompletionResponse, Choice, ChunkChoice, CompletionUsage,
-    Delta, FunctionCall, FunctionDelta, FunctionToolCall, ToolCall, ToolCallDelta,
+    CustomCall, CustomDelta, CustomToolCall, Delta, FunctionCall, FunctionDelta, FunctionToolCall,
+    ToolCall, ToolCallDelta,
 };
 use crate::protocol::sse;
 use crate::protocol::usage::Usage;
-use crate::protocol::wire::{self, Nullable, Raw};
+use crate::protocol::wire::{self, Nullable, Raw, TextOr};
+use crate::translate::names::Names;
 use crate::translate::{Asked, Context};
 
 /// One choice of a whole answer.
@@ -41,8 +45,10 @@ impl<'a> Reply<'a> {
         id: Option<Cow<'_, str>>,
         usage: Option<Usage>,
         context: &Context,
+        asked: &Asked,
     ) -> Vec<u8> {
-        let choices = replies.into_iter().zip(0..).map(|(reply, index)| reply.choice(index));
+        let choices =
+            replies.into_iter().zip(0..).map(|(reply, index)| reply.choice(index, &asked.names));
         let id = id.unwrap_or_else(|| format!("chatcmpl-{}", context.request_id).into());
         let answer = ChatCompletionResponse {
             id: Some(id),
@@ -56,12 +62,13 @@ impl<'a> Reply<'a> {
         answer.to_json()
     }
 
-    fn choice(self, index: u64) -> Choice<'a> {
+    fn choice(mut self, index: u64, names: &Names) -> Choice<'a> {
+        self.tool_calls.iter_mut().for_each(|call| restore(call, names));
         // Beside calls OpenAI says null, not nothing.
         let says = |text: &Cow<'_, str>| !text.is_empty() || self.tool_calls.is_empty();
         let message = Answer {
             role: Some("assistant".into()),
-            content: Nullable(self.text.filter(says)),
+            content: Nullable(self.text.filter(says).map(TextOr::Text)),
             refusal: Nullable(self.refusal),
             reasoning_content: self.reasoning,
             thinking_blocks: not_empty(self.thinking_blocks),
@@ -85,6 +92,19 @@ pub(in crate::translate) struct Chunks {
     model: String,
     usage: bool,
     started: bool,
+    names: Names,
+    /// The call of a tool that takes a text, which can be told when it is whole.
+    custom: Option<Custom>,
+}
+
+#[derive(Debug)]
+struct Custom {
+    index: u64,
+    number: u64,
+    id: String,
+    name: String,
+    arguments: String,
+    closing: Closing,
 }
 
 impl Chunks {
@@ -95,6 +115,8 @@ impl Chunks {
             model: context.model.clone(),
             usage: asked.usage,
             started: false,
+            names: asked.names.clone(),
+            custom: None,
         }
     }
 
@@ -106,7 +128,7 @@ impl Chunks {
             }
             let delta = Delta {
                 role: Some("assistant".into()),
-                content: Some("".into()),
+                content: Some(TextOr::Text("".into())),
                 ..Default::default()
             };
             self.put(0, delta, out);
@@ -115,7 +137,8 @@ impl Chunks {
 
     pub(in crate::translate) fn text(&mut self, index: u64, text: &str, out: &mut Vec<u8>) {
         if !text.is_empty() {
-            self.delta(index, Delta { content: Some(text.into()), ..Default::default() }, out);
+            let content = Some(TextOr::Text(text.into()));
+            self.delta(index, Delta { content, ..Default::default() }, out);
         }
     }
 
@@ -139,9 +162,22 @@ impl Chunks {
         &mut self,
         index: u64,
         number: u64,
-        call: FunctionToolCall<'_>,
+        mut call: FunctionToolCall<'_>,
         out: &mut Vec<u8>,
     ) {
+        self.close(out);
+        match self.names.find(&call.function.name) {
+            Some(known) if known.custom => {
+                let name = known.name.clone();
+                let (id, arguments) = (call.id.into_owned(), String::new());
+                let closing = Closing::default();
+                self.custom = Some(Custom { index, number, id, name, arguments, closing });
+                self.custom_piece(&call.function.arguments, out);
+                return;
+            }
+            Some(known) => call.function.name = known.name.clone().into(),
+            None => {}
+        }
         let call = ToolCallDelta {
             index: Some(number),
             id: Some(call.id),
@@ -151,6 +187,7 @@ impl Chunks {
                 arguments: Some(call.function.arguments),
                 ..Default::default()
             }),
+            custom: None,
             rest: call.rest,
         };
         self.delta(index, Delta { tool_calls: Some(vec![call]), ..Default::default() }, out);
@@ -158,13 +195,45 @@ impl Chunks {
 
     /// More of a call's arguments.
     pub(in crate::translate) fn arguments(&mut self, call: u64, piece: &str, out: &mut Vec<u8>) {
+        if self.custom.as_ref().is_some_and(|custom| custom.number == call) {
+            self.custom_piece(piece, out);
+            return;
+        }
         let function = FunctionDelta { arguments: Some(piece.into()), ..Default::default() };
         let call =
             ToolCallDelta { index: Some(call), function: Some(function), ..Default::default() };
         self.delta(0, Delta { tool_calls: Some(vec![call]), ..Default::default() }, out);
     }
 
+    fn custom_piece(&mut self, piece: &str, out: &mut Vec<u8>) {
+        let Some(custom) = &mut self.custom else { return };
+        if custom.arguments.len().saturating_add(piece.len()) <= MAX_INPUT {
+            custom.arguments.push_str(piece);
+        }
+        custom.closing.read(piece);
+        if custom.closing.is_closed() {
+            self.close(out);
+        }
+    }
+
+    /// Tells the call of a tool that takes a text.
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let Some(Custom { index, number, id, name, arguments, .. }) = self.custom.take() else {
+            return;
+        };
+        let input = Some(text_input(arguments.into()));
+        let call = ToolCallDelta {
+            index: Some(number),
+            id: Some(id.into()),
+            kind: Some("custom".into()),
+            custom: Some(CustomDelta { name: Some(name.into()), input, ..Default::default() }),
+            ..Default::default()
+        };
+        self.delta(index, Delta { tool_calls: Some(vec![call]), ..Default::default() }, out);
+    }
+
     pub(in crate::translate) fn finish(&mut self, index: u64, reason: &str, out: &mut Vec<u8>) {
+        self.close(out);
         self.start(None, out);
         let choice = ChunkChoice {
             index: Some(index),
@@ -217,6 +286,20 @@ pub(in crate::translate) fn function_call<'a>(
     FunctionToolCall { id, function, ..Default::default() }
 }
 
+/// Puts back what the caller calls the tool.
+fn restore(call: &mut ToolCall<'_>, names: &Names) {
+    let ToolCall::Function(function) = call else { return };
+    let Some(known) = names.find(&function.function.name) else { return };
+    if known.custom {
+        let input = text_input(std::mem::take(&mut function.function.arguments));
+        let custom = CustomCall { name: known.name.clone().into(), input, ..Default::default() };
+        let id = std::mem::take(&mut function.id);
+        *call = ToolCall::Custom(CustomToolCall { id, custom, ..Default::default() });
+    } else {
+        function.function.name = known.name.clone().into();
+    }
+}
+
 fn append<'a>(to: &mut Option<Cow<'a, str>>, text: Cow<'a, str>) {
     match to {
         Some(to) => to.to_mut().push_str(&text),
@@ -227,3 +310,6 @@ fn append<'a>(to: &mut Option<Cow<'a, str>>, text: Cow<'a, str>) {
 fn not_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
+
+/// What a model may write for a tool that takes a text, in bytes.
+const MAX_INPUT: usize = 4 << 20;

@@ -2,13 +2,16 @@
 
 mod answer;
 mod calls;
-mod chunk;
+mod closing;
+mod incoming;
 mod request;
+mod settle;
 
 pub(super) use answer::{Chunks, Reply, function_call};
 pub(super) use calls::Calls;
-pub(super) use chunk::chunk;
+pub(super) use incoming::{Said, Sequence, Spoken, chunk, told, whole};
 pub(super) use request::{
-    Choice, EFFORTS, JSON_ONLY, arguments, choice, choice_field, details, limit, messages, object,
-    refuse_common, seed, stops, tools,
+    Choice, EFFORTS, JSON_ONLY, choice, choice_field, details, limit, messages, object,
+    refuse_common, seed, settled, stops, tools,
 };
+pub(super) use settle::{Terms, kind, settle, text_arguments, text_function, text_input};

@@ -98,17 +98,14 @@ pub(in crate::translate) fn stops<'a>(
 /// All functions, also those under the older name.
 pub(in crate::translate) fn tools<'a>(
     request: &mut ChatCompletionRequest<'a>,
-) -> Result<Vec<FunctionTool<'a>>, Error> {
-    let mut tools = Vec::new();
-    for (index, tool) in request.tools.take().into_iter().flatten().enumerate() {
-        match tool {
-            Tool::Function(tool) => tools.push(tool),
-            Tool::Other(_) => return Err(unsupported(format!("tools[{index}].type"))),
-        }
-    }
+) -> Vec<FunctionTool<'a>> {
+    let tools = request.tools.take().into_iter().flatten();
+    let mut tools: Vec<_> = tools
+        .filter_map(|tool| if let Tool::Function(tool) = tool { Some(tool) } else { None })
+        .collect();
     let functions = request.functions.take().into_iter().flatten();
     tools.extend(functions.map(|function| FunctionTool { function, ..Default::default() }));
-    Ok(tools)
+    tools
 }
 
 /// Under which name the choice of tools stands.
@@ -141,7 +138,7 @@ pub(in crate::translate) fn choice<'a>(
             tools.retain(named);
             by_word(&allowed.mode, "tool_choice.allowed_tools.mode")?
         }
-        (Some(TextOr::Other(ToolChoice::Other(_))), _) => {
+        (Some(TextOr::Other(ToolChoice::Custom(_) | ToolChoice::Other(_))), _) => {
             return Err(unsupported("tool_choice.type"));
         }
         (None, Some(TextOr::Text(word))) => by_word(&word, "function_call")?,
@@ -151,22 +148,15 @@ pub(in crate::translate) fn choice<'a>(
     Ok(Some(choice))
 }
 
-/// The arguments of a call, which are JSON within a text, as the object that they are.
-pub(in crate::translate) fn arguments<'a>(
-    arguments: Cow<'a, str>,
-    field: impl FnOnce() -> String,
-) -> Result<Raw<'a>, Error> {
-    if arguments.trim().is_empty() {
-        return Ok(Raw::EMPTY_OBJECT);
-    }
-    Raw::new(arguments)
-        .filter(Raw::is_object)
-        .ok_or_else(|| invalid(field(), "it must be a JSON object"))
+/// The arguments of a call of a request that is [settled](super::settle), which are JSON within a
+/// text, as the object that they are.
+pub(in crate::translate) fn settled(arguments: Cow<'_, str>) -> Raw<'_> {
+    Raw::checked(arguments)
 }
 
 /// The arguments of a call as an object on one line, whatever the model wrote.
 pub(in crate::translate) fn object(arguments: Cow<'_, str>) -> Raw<'_> {
-    if arguments.trim().is_empty() {
+    if matches!(arguments.trim(), "" | "null") {
         return Raw::EMPTY_OBJECT;
     }
     // Between the values of a JSON document a line break is a space; within them there is none.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::Context;
 use super::super::fields::{invalid, unsupported};
 use super::super::media::{self, Media};
+use super::super::names::call_id;
 use crate::error::Error;
 use crate::protocol::gemini::{Blob, Content, FileData, FunctionCall, FunctionResponse, Part};
 use crate::protocol::openai::chat::{
@@ -166,7 +167,7 @@ impl<'a> Conversation<'a> {
         let number = self.calls;
         self.calls = number.saturating_add(1);
         let id = call.id.filter(|id| !id.is_empty());
-        let id = id.unwrap_or_else(|| format!("call_{}_{number}", self.request_id).into());
+        let id = id.unwrap_or_else(|| call_id(self.request_id, number));
         self.open.push(Open { id: id.clone(), name: call.name.clone() });
         let function = chat::FunctionCall {
             name: call.name,

@@ -9,6 +9,7 @@
 //! | `inlineData` of images, of sound (WAV, MP3), of PDF | `image_url`, `input_audio`, `file` |
 //! | `fileData` with a link to an image | `image_url` |
 //! | `functionDeclarations` with `parameters` or `parametersJsonSchema` | `tools` with a JSON schema |
+//! | ids over 40 characters, names of functions over 64 | a short form; names are told as they were |
 //! | `functionCallingConfig` `AUTO` and `VALIDATED`, `ANY`, `NONE` | `tool_choice` `auto`, `required`, `none` |
 //! | `allowedFunctionNames` | that function, or only these `tools` |
 //! | `responseMimeType`, `responseSchema`, `responseJsonSchema` | `response_format`, strict if OpenAI's rules for that are kept |
@@ -18,11 +19,11 @@
 //! | `thinkingLevel` | `reasoning_effort` |
 //! | `streamGenerateContent` | `stream`, also `stream_options.include_usage`, for Gemini always tells |
 //!
-//! Refused: tools that run at Google, `cachedContent`, files by anything but an http(s) link, links
+//! Refused: a forced call where all tools run at Google, `cachedContent`, files by anything but an http(s) link, links
 //! to what is no image, other inline data, results of calls that were not made, results that are no
 //! JSON, `responseLogprobs`, `responseModalities` but text, `responseMimeType` but text and JSON.
 //!
-//! Left out with a warning: `safetySettings`, `topK`; `temperature`, `topP` and penalties for
+//! Left out with a warning: tools that run at Google, `safetySettings`, `topK`; `temperature`, `topP` and penalties for
 //! OpenAI's reasoning models; `thinkingConfig` for others; all fields that are not known here. Left
 //! out without one, because nothing is lost: thoughts of earlier turns and their signatures, code
 //! that Google ran.

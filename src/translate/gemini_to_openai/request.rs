@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::fields::{Warnings, invalid, refuse, unsupported};
+use super::super::chat::{Terms, settle};
+use super::super::fields::{Warnings, invalid, refuse, unsupported, unsupported_type};
+use super::super::names::Names;
 use super::super::{Asked, Context, Translated, gpt, schema};
 use super::contents::Conversation;
 use crate::error::Error;
@@ -29,18 +31,19 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     }
     conversation.model()?;
     let stream = context.stream;
+    let (tools, left_out) = tools(request.tools, &mut warnings);
     let mut translated = ChatCompletionRequest {
         model: Some(context.upstream_model.as_str().into()),
         messages: conversation.messages,
         stream: stream.then_some(true),
         stream_options: stream
             .then(|| StreamOptions { include_usage: Some(true), ..Default::default() }),
-        tools: tools(request.tools, &mut warnings)?,
+        tools,
         ..Default::default()
     };
     let choice = request.tool_config.and_then(|config| config.function_calling_config);
-    if let Some(choice) = choice.filter(|_| translated.tools.is_some()) {
-        choose(choice, &mut translated)?;
+    if let Some(choice) = choice {
+        choose(choice, left_out, &mut translated)?;
     }
     let config = request.generation_config.unwrap_or_default();
     let thinking = config.thinking_config.as_ref().is_some_and(tells_thoughts);
@@ -50,25 +53,30 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut rest = request.rest;
     rest.remove("model");
     warnings.rest(&rest);
+    let names = match context.between {
+        true => Names::default(),
+        false => settle(&mut translated, Terms::OPENAI, &mut warnings)?,
+    };
     Ok(Translated {
         path: "/chat/completions".into(),
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: true, thinking, ..Default::default() },
+        asked: Asked { stream, usage: true, thinking, names, ..Default::default() },
     })
 }
 
+/// The functions. What runs at Google is left out: the first of it, and where it stands.
 fn tools<'a>(
     tools: Option<Vec<Tool<'a>>>,
     warnings: &mut Warnings,
-) -> Result<Option<Vec<chat::Tool<'a>>>, Error> {
+) -> (Option<Vec<chat::Tool<'a>>>, Option<(usize, String)>) {
     let mut translated = Vec::new();
+    let mut left_out = None;
     for (index, tool) in tools.into_iter().flatten().enumerate() {
-        // Others run at Google.
-        let other = tool.rest.iter().find(|(_, value)| !value.is_null());
-        if other.is_some() {
-            return Err(unsupported(format!("tools[{index}]")));
+        for (kind, _) in tool.rest.iter().filter(|(_, value)| !value.is_null()) {
+            warnings.add_of("tools", &kind);
+            left_out.get_or_insert((index, kind.into_owned()));
         }
         for declared in tool.function_declarations.into_iter().flatten() {
             let parameters = declared.parameters.as_ref().map(schema::from_gemini);
@@ -82,25 +90,34 @@ fn tools<'a>(
             translated.push(chat::Tool::Function(FunctionTool { function, ..Default::default() }));
         }
     }
-    Ok((!translated.is_empty()).then_some(translated))
+    ((!translated.is_empty()).then_some(translated), left_out)
 }
 
 fn choose<'a>(
     choice: FunctionCallingConfig<'a>,
+    left_out: Option<(usize, String)>,
     translated: &mut ChatCompletionRequest<'a>,
 ) -> Result<(), Error> {
     const MODE: &str = "toolConfig.functionCallingConfig.mode";
-    let word = match choice.mode.as_deref() {
+    let mode = choice.mode.map(|mode| mode.to_ascii_uppercase());
+    let word = match mode.as_deref() {
         Some("AUTO" | "VALIDATED" | "MODE_UNSPECIFIED") | None => "auto",
         Some("ANY") => "required",
         Some("NONE") => "none",
         Some(_) => return Err(invalid(MODE, "it must be one of 'AUTO', 'ANY', 'NONE'")),
     };
+    match left_out {
+        _ if translated.tools.is_some() => {}
+        Some((index, kind)) if word == "required" => {
+            return Err(unsupported_type(format!("tools[{index}]"), &kind));
+        }
+        _ => return Ok(()),
+    }
     let mut allowed = choice.allowed_function_names.unwrap_or_default();
     if let (Some(tools), false) = (&mut translated.tools, allowed.is_empty()) {
         tools.retain(|tool| match tool {
             chat::Tool::Function(tool) => allowed.contains(&tool.function.name),
-            chat::Tool::Other(_) => false,
+            chat::Tool::Custom(_) | chat::Tool::Other(_) => false,
         });
         if tools.is_empty() {
             let field = "toolConfig.functionCallingConfig.allowedFunctionNames";
@@ -127,7 +144,9 @@ fn configure<'a>(
     let reasons = gpt::reasons(&context.upstream_model) && !context.between;
     refuse(config.response_logprobs == Some(true), "generationConfig.responseLogprobs")?;
     let modalities = config.response_modalities.unwrap_or_default();
-    let text = |modality: &Cow<'_, str>| modality == "TEXT" || modality == "MODALITY_UNSPECIFIED";
+    let text = |modality: &Cow<'_, str>| {
+        ["TEXT", "MODALITY_UNSPECIFIED"].iter().any(|it| modality.eq_ignore_ascii_case(it))
+    };
     refuse(!modalities.iter().all(text), "generationConfig.responseModalities")?;
     let schema = config.response_schema.as_ref().map(schema::from_gemini);
     translated.response_format =
@@ -169,7 +188,8 @@ fn format<'a>(
     mime_type: Option<&str>,
     schema: Option<Raw<'a>>,
 ) -> Result<Option<ResponseFormat<'a>>, Error> {
-    match (mime_type.unwrap_or_default(), schema) {
+    let mime_type = mime_type.map(|kind| kind.trim().to_ascii_lowercase());
+    match (mime_type.as_deref().unwrap_or_default(), schema) {
         ("" | "text/plain", None) => Ok(None),
         ("application/json", None) => Ok(Some(ResponseFormat::JsonObject(Plain::default()))),
         ("" | "application/json", Some(schema)) => {
@@ -200,7 +220,8 @@ fn wants_thoughts(config: &ThinkingConfig<'_>) -> bool {
 /// How much to think, in OpenAI's words.
 fn effort(config: &ThinkingConfig<'_>, context: &Context) -> Result<Option<&'static str>, Error> {
     const LEVEL: &str = "generationConfig.thinkingConfig.thinkingLevel";
-    match config.thinking_level.as_deref() {
+    let level = config.thinking_level.as_ref().map(|level| level.to_ascii_uppercase());
+    match level.as_deref() {
         Some("MINIMAL") => return Ok(Some("minimal")),
         Some("LOW") => return Ok(Some("low")),
         Some("MEDIUM") => return Ok(Some("medium")),

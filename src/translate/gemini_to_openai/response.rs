@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::object;
+use super::super::chat::{Spoken, object, whole};
 use super::super::{Asked, Context};
 use crate::error::Error;
 use crate::protocol::Operation;
@@ -10,8 +10,6 @@ use crate::protocol::anthropic::{Block, Thinking};
 use crate::protocol::gemini::{
     Candidate, Content, FunctionCall, GenerateContentResponse, Part, UsageMetadata,
 };
-use crate::protocol::openai::ChatCompletionResponse;
-use crate::protocol::openai::chat::{Answer, ToolCall};
 use crate::protocol::usage::Report;
 use crate::protocol::wire::{self, Raw};
 
@@ -20,47 +18,38 @@ pub(in crate::translate) fn response(
     context: &Context,
     asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
-    let answer = ChatCompletionResponse::from_json(body)?;
-    let candidates = answer.choices.into_iter().zip(0..).map(|(choice, number)| {
-        let reason = choice.finish_reason.as_deref();
-        let refused = choice.message.refusal.0.is_some();
-        let finish_reason = Some(finish_reason(reason, refused).into());
-        let parts = parts(choice.message, asked);
-        candidate(choice.index.unwrap_or(number), parts, finish_reason)
+    let answer = whole(body, &context.request_id)?;
+    let candidates = answer.spoken.into_iter().zip(0..).map(|(spoken, number)| {
+        let reason = spoken.finish_reason.as_deref();
+        let finish_reason = Some(finish_reason(reason, spoken.refusal.is_some()).into());
+        let index = spoken.index.unwrap_or(number);
+        candidate(index, parts(spoken, asked), finish_reason)
     });
-    let usage = answer.usage.and_then(|usage| Report::read(usage.as_str().as_bytes()));
-    let id = answer.id.filter(|id| !id.is_empty());
     let translated = GenerateContentResponse {
         candidates: Some(candidates.collect()),
-        usage_metadata: usage.map(|report| usage_of(&report)),
+        usage_metadata: answer.report.map(|report| usage_of(&report)),
         model_version: Some(context.model.as_str().into()),
-        response_id: id.or_else(|| Some(context.request_id.as_str().into())),
+        response_id: answer.id.or_else(|| Some(context.request_id.as_str().into())),
         ..Default::default()
     };
     Ok(translated.to_json())
 }
 
-fn parts<'a>(answer: Answer<'a>, asked: &Asked) -> Vec<Part<'a>> {
+fn parts<'a>(spoken: Spoken<'a>, asked: &Asked) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     if asked.thinking {
-        let signed: Vec<_> = answer
-            .thinking_blocks
-            .into_iter()
-            .flatten()
-            .filter_map(|block| thought_of(&block))
-            .collect();
-        let told = answer.reasoning_content.or(answer.reasoning).filter(|text| !text.is_empty());
+        let signed: Vec<_> = spoken.signed.iter().filter_map(thought_of).collect();
+        let told = spoken.thought.filter(|text| !text.is_empty());
         match told {
             Some(text) if signed.is_empty() => parts.push(thought(text, None)),
             _ => parts.extend(signed),
         }
     }
-    let texts = answer.content.0.into_iter().chain(answer.refusal.0);
+    let texts = spoken.text.into_iter().chain(spoken.refusal);
     parts.extend(texts.filter(|text| !text.is_empty()).map(text));
-    for call in answer.tool_calls.into_iter().flatten() {
-        if let ToolCall::Function(call) = call {
-            parts.push(function_call(call.id, call.function.name, call.function.arguments));
-        }
+    for call in spoken.calls {
+        let name = asked.names.given(call.function.name);
+        parts.push(function_call(call.id, name, call.function.arguments));
     }
     parts
 }

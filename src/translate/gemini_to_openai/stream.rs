@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::chat::{Calls, chunk};
+use super::super::chat::{Calls, Said, chunk, told};
+use super::super::names::Names;
 use super::super::{Asked, Context, failure};
 use super::response::{
     candidate, finish_reason, function_call, text, thought, thought_of, usage_of,
@@ -19,6 +20,7 @@ pub(in crate::translate) struct Stream {
     request_id: String,
     id: Option<String>,
     thinking: bool,
+    names: Names,
     choices: BTreeMap<u64, Choice>,
     report: Option<Report>,
     done: bool,
@@ -42,6 +44,7 @@ impl Stream {
             request_id: context.request_id.clone(),
             id: None,
             thinking: asked.thinking,
+            names: asked.names.clone(),
             choices: BTreeMap::new(),
             report: None,
             done: false,
@@ -97,29 +100,38 @@ impl Stream {
 
     fn delta(&mut self, index: u64, delta: Delta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let mut parts = Vec::new();
-        if self.thinking {
-            let told = delta.reasoning_content.or(delta.reasoning);
-            if let Some(told) = told.filter(|told| !told.is_empty()) {
-                self.choice(index).thought = true;
-                parts.push(thought(told, None));
-            }
-            for mut signed in delta.thinking_blocks.iter().flatten().filter_map(thought_of) {
-                if std::mem::take(&mut self.choice(index).thought) {
-                    // Its text has come in pieces before.
-                    signed.text = Some("".into());
+        let thinking = self.thinking;
+        let choice = self.choice(index);
+        let calls = told(delta, &mut |said| {
+            match said {
+                Said::Thought(said) if thinking => {
+                    choice.thought = true;
+                    parts.push(thought(said, None));
                 }
-                parts.push(signed);
+                Said::Signed(block) if thinking => {
+                    let mut signed = thought_of(&block);
+                    if let Some(signed) = &mut signed
+                        && std::mem::take(&mut choice.thought)
+                    {
+                        // Its text has come in pieces before.
+                        signed.text = Some("".into());
+                    }
+                    parts.extend(signed);
+                }
+                Said::Text(said) => parts.push(text(said)),
+                Said::Refusal(said) => {
+                    choice.refused = true;
+                    parts.push(text(said));
+                }
+                _ => {}
             }
+            Ok(())
+        })?;
+        for call in calls.into_iter().flatten() {
+            choice.calls.add(call)?;
         }
-        self.choice(index).refused |= delta.refusal.is_some();
-        let texts = delta.content.into_iter().chain(delta.refusal);
-        parts.extend(texts.filter(|said| !said.is_empty()).map(text));
         if !parts.is_empty() {
             self.put(vec![candidate(index, parts, None)], false, out);
-        }
-        for call in delta.tool_calls.into_iter().flatten() {
-            let choice = self.choices.entry(index).or_default();
-            choice.calls.add(call, &self.request_id)?;
         }
         Ok(())
     }
@@ -127,8 +139,8 @@ impl Stream {
     fn finish(&mut self, out: &mut Vec<u8>) {
         let choices = std::mem::take(&mut self.choices);
         let candidates = choices.iter().map(|(index, choice)| {
-            let calls = choice.calls.iter().map(|(id, name, arguments)| {
-                function_call(id.into(), name.into(), arguments.into())
+            let calls = choice.calls.iter(&self.request_id).map(|(id, name, arguments)| {
+                function_call(id, self.names.given(name.into()), arguments.into())
             });
             let mut parts: Vec<Part<'_>> = calls.collect();
             if parts.is_empty() {

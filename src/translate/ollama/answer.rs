@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{Calls, chunk, object};
+use super::super::chat::{self, Calls, chunk, object, told, whole};
+use super::super::names::Names;
 use super::super::{Asked, Context};
 use crate::error::Error;
 use crate::host::{Rfc3339, Timestamp};
 use crate::protocol::Operation;
 use crate::protocol::ollama::{ChatResponse, Function, Message, ToolCall};
-use crate::protocol::openai::ChatCompletionResponse;
-use crate::protocol::openai::chat::{self, Delta};
+use crate::protocol::openai::chat::Delta;
 use crate::protocol::usage::{Report, Usage};
 use crate::protocol::wire;
 
@@ -30,20 +30,18 @@ pub(in crate::translate) fn response(
     context: &Context,
     asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
-    let mut answer = ChatCompletionResponse::from_json(body)?;
-    let choice =
-        if answer.choices.is_empty() { Default::default() } else { answer.choices.swap_remove(0) };
-    let message = choice.message;
-    let thinking = message.reasoning_content.or(message.reasoning);
-    let calls = message.tool_calls.into_iter().flatten().filter_map(|call| match call {
-        chat::ToolCall::Function(call) => {
-            Some(tool_call(call.id, call.function.name, call.function.arguments))
-        }
-        chat::ToolCall::Other(_) => None,
-    });
-    let calls: Vec<_> = calls.collect();
-    let mut text = message.content.0.unwrap_or_default();
-    match message.refusal.0 {
+    let mut answer = whole(body, &context.request_id)?;
+    let spoken = answer.first();
+    let calls: Vec<_> = spoken
+        .calls
+        .into_iter()
+        .map(|call| {
+            let name = asked.names.given(call.function.name);
+            tool_call(call.id, name, call.function.arguments)
+        })
+        .collect();
+    let mut text = spoken.text.unwrap_or_default();
+    match spoken.refusal {
         Some(refusal) if text.is_empty() => text = refusal,
         Some(refusal) => text.to_mut().push_str(&refusal),
         None => {}
@@ -51,13 +49,12 @@ pub(in crate::translate) fn response(
     let message = Message {
         role: Some("assistant".into()),
         content: Some(text),
-        thinking: thinking.filter(|text| asked.thinking && !text.is_empty()),
+        thinking: spoken.thought.filter(|text| asked.thinking && !text.is_empty()),
         tool_calls: (!calls.is_empty()).then_some(calls),
         ..Default::default()
     };
-    let usage = answer.usage.and_then(|usage| Report::read(usage.as_str().as_bytes()));
-    let answer = line(said, context, message);
-    Ok(last(answer, choice.finish_reason.as_deref(), usage, 0, context).to_json())
+    let line = line(said, context, message);
+    Ok(last(line, spoken.finish_reason.as_deref(), answer.report, 0, context).to_json())
 }
 
 /// The lines of a stream.
@@ -65,6 +62,7 @@ pub(in crate::translate) struct Lines {
     said: Said,
     context: Context,
     thinking: bool,
+    names: Names,
     calls: Calls,
     /// When the model first said something.
     first: Option<u64>,
@@ -79,6 +77,7 @@ impl Lines {
             said,
             context: context.clone(),
             thinking: asked.thinking,
+            names: asked.names.clone(),
             calls: Calls::default(),
             first: None,
             finish_reason: None,
@@ -124,17 +123,21 @@ impl Lines {
     }
 
     fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let thought = delta.reasoning_content.or(delta.reasoning).filter(|_| self.thinking);
-        if let Some(thinking) = thought.filter(|text| !text.is_empty()) {
-            self.put(Message { thinking: Some(thinking), ..empty() }, out);
-        }
-        let texts = delta.content.into_iter().chain(delta.refusal);
-        for text in texts.filter(|text| !text.is_empty()) {
-            self.put(Message { content: Some(text), ..empty() }, out);
-        }
-        for call in delta.tool_calls.into_iter().flatten() {
+        let calls = told(delta, &mut |said| {
+            match said {
+                chat::Said::Thought(thinking) if self.thinking => {
+                    self.put(Message { thinking: Some(thinking), ..empty() }, out);
+                }
+                chat::Said::Text(text) | chat::Said::Refusal(text) => {
+                    self.put(Message { content: Some(text), ..empty() }, out);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        for call in calls.into_iter().flatten() {
             self.first.get_or_insert(self.context.clock.elapsed());
-            self.calls.add(call, &self.context.request_id)?;
+            self.calls.add(call)?;
         }
         Ok(())
     }
@@ -150,8 +153,11 @@ impl Lines {
         self.done = true;
         let calls = std::mem::take(&mut self.calls);
         let calls: Vec<_> = calls
-            .iter()
-            .map(|(id, name, arguments)| tool_call(id.into(), name.into(), arguments.into()))
+            .iter(&self.context.request_id)
+            .map(|(id, name, arguments)| {
+                let id = Cow::Owned(id.into_owned());
+                tool_call(id, self.names.given(name.to_owned().into()), arguments.into())
+            })
             .collect();
         if !calls.is_empty() {
             self.put(Message { tool_calls: Some(calls), ..empty() }, out);

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::super::chat::{Terms, settle};
 use super::super::fields::{Warnings, invalid};
+use super::super::names::Names;
 use super::super::{Asked, Context, Translated, gpt, media, schema};
 use crate::error::Error;
 use crate::protocol::ollama::Options;
@@ -36,12 +38,16 @@ impl<'a> Wishes<'a> {
         let stream = self.stream != Some(false);
         let thinking = apply(self, &mut said, context, &mut warnings)?;
         warnings.rest(&rest);
+        let names = match context.between {
+            true => Names::default(),
+            false => settle(&mut said, Terms::OPENAI, &mut warnings)?,
+        };
         Ok(Translated {
             path: "/chat/completions".into(),
             headers: Vec::new(),
             body: said.to_json(),
             warnings: warnings.into_inner(),
-            asked: Asked { stream, usage: true, thinking, ..Default::default() },
+            asked: Asked { stream, usage: true, thinking, names, ..Default::default() },
         })
     }
 }

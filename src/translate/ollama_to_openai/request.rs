@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::fields::{invalid, refuse};
+use super::super::names::call_id;
 use super::super::ollama::{self, Wishes};
 use super::super::{Context, Translated};
 use crate::error::Error;
@@ -96,7 +97,7 @@ impl<'a> Conversation<'a> {
         let number = self.calls;
         self.calls = number.saturating_add(1);
         let id = call.id.filter(|id| !id.is_empty());
-        let id = id.unwrap_or_else(|| format!("call_{}_{number}", self.request_id).into());
+        let id = id.unwrap_or_else(|| call_id(self.request_id, number));
         self.open.push((id.clone(), call.function.name.clone()));
         let function = chat::FunctionCall {
             name: call.function.name,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::arguments;
+use super::super::chat::settled;
 use super::super::fields::{invalid, missing, unsupported};
 use super::super::media::{self, Media};
 use crate::error::Error;
@@ -120,19 +120,17 @@ fn assistant<'a>(
         let ToolCall::Function(call) = call else {
             return Err(unsupported(format!("{at}.tool_calls[{index}].type")));
         };
-        let field = || format!("{at}.tool_calls[{index}].function.arguments");
         all.push(Block::ToolUse(ToolUse {
             id: tool_id(call.id),
             name: call.function.name,
-            input: arguments(call.function.arguments, field)?,
+            input: settled(call.function.arguments),
             ..Default::default()
         }));
     }
     if let Some(call) = message.function_call {
-        let field = || format!("{at}.function_call.arguments");
         all.push(Block::ToolUse(ToolUse {
             id: function_id(index),
-            input: arguments(call.arguments, field)?,
+            input: settled(call.arguments),
             name: call.name,
             ..Default::default()
         }));
@@ -284,16 +282,9 @@ fn mark<'a>(block: &mut Block<'a>, cache: Raw<'a>) {
     place.get_or_insert(cache);
 }
 
-/// Anthropic knows only letters, digits, `_` and `-` in an id. Call and result change alike.
+/// Anthropic takes no empty id.
 fn tool_id(id: Cow<'_, str>) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if id.is_empty() {
-        return "_".into();
-    }
-    if id.chars().all(plain) {
-        return id;
-    }
-    id.chars().map(|c| if plain(c) { c } else { '_' }).collect::<String>().into()
+    if id.is_empty() { "_".into() } else { id }
 }
 
 const URL: &str = "it must be an http(s) URL, or a data URL in base64";

@@ -11,6 +11,9 @@
 //! | `thinking_blocks` | `thinking` and `redacted_thinking` blocks, unchanged |
 //! | `cache_control` on messages, parts, tools | the same on blocks and tools |
 //! | `tools`, `functions` | `tools`; `strict` where the model knows it |
+//! | a `custom` tool, its calls | a tool of one text, `input`; told as `custom` again |
+//! | names of tools that are too long, or have other letters | a short form; told as they were |
+//! | arguments of earlier calls that are no object | `{"INVALID_JSON": "..."}` |
 //! | `tool_choice` `auto`, `none`, `required`, a function, allowed tools | `auto`, `none`, `any`, `tool`; other tools are taken out |
 //! | `parallel_tool_calls: false` | `disable_parallel_tool_use` |
 //! | `max_completion_tokens`, `max_tokens`, neither | `max_tokens`; the context's default |
@@ -22,10 +25,10 @@
 //! | `user`, `safety_identifier` | `metadata.user_id` |
 //!
 //! Refused: `n` above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
-//! `web_search_options`, audio parts, images and files of other kinds, files by id, tools that are
-//! no functions, a forced call where the model always thinks.
+//! `web_search_options`, audio parts, images and files of other kinds, files by id, a forced call
+//! of a tool of another type, a forced call where the model always thinks.
 //!
-//! Left out with a warning: a message's `name`, an image's `detail`, `seed`, `presence_penalty`, `frequency_penalty`;
+//! Left out with a warning: tools of other types, a message's `name`, an image's `detail`, `seed`, `presence_penalty`, `frequency_penalty`;
 //! `temperature` above 1 is 1; sampling parameters where the model takes none, thinks, or takes one
 //! of two; thinking that does not fit with the rest, or that the model cannot do without; all
 //! fields that are not known here.

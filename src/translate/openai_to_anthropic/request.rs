@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{self, Choice};
+use super::super::chat::{self, Choice, Terms};
 use super::super::claude::{Claude, Hindrance};
 use super::super::closed::closed;
 use super::super::fields::{Warnings, refuse};
@@ -22,7 +22,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     refuse(request.n.is_some_and(|n| n > 1), "n")?;
     let mut warnings = Warnings::default();
     let claude = Claude::named(&context.upstream_model);
-    let mut tools = chat::tools(&mut request)?;
+    let names = chat::settle(&mut request, Terms::ANTHROPIC, &mut warnings)?;
+    let mut tools = chat::tools(&mut request);
     let choice_field = chat::choice_field(&request);
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::default();
@@ -70,6 +71,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         asked: Asked {
             stream: request.stream == Some(true),
             usage: options.include_usage == Some(true),
+            names,
             ..Default::default()
         },
     })

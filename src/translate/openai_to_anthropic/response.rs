@@ -12,7 +12,7 @@ use crate::protocol::wire::Raw;
 pub(in crate::translate) fn response(
     body: &[u8],
     context: &Context,
-    _: &Asked,
+    asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
     let message = MessageResponse::from_json(body)?;
     let mut reply = Reply {
@@ -40,7 +40,7 @@ pub(in crate::translate) fn response(
         }
     }
     let usage = message.usage.and_then(|usage| usage_of(Report::read(usage.as_str().as_bytes())));
-    Ok(Reply::write(vec![reply], Some(message.id), usage, context))
+    Ok(Reply::write(vec![reply], Some(message.id), usage, context, asked))
 }
 
 pub(in crate::translate) fn error(status: u16, body: &[u8]) -> Error {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::chat::arguments;
+use super::super::chat::settled;
 use super::super::fields::{invalid, missing, unsupported};
 use super::super::media::Media;
 use crate::error::Error;
@@ -115,33 +115,26 @@ impl<'a> Conversation<'a> {
             let ToolCall::Function(call) = call else {
                 return Err(unsupported(format!("{at}.tool_calls[{number}].type")));
             };
-            let field = || format!("{at}.tool_calls[{number}].function.arguments");
-            all.push(self.call(tool_id(call.id), call.function, field)?);
+            all.push(self.call(tool_id(call.id), call.function));
         }
         if let Some(call) = message.function_call {
             self.function_call = Some(index);
-            let field = || format!("{at}.function_call.arguments");
-            all.push(self.call(function_id(index), call, field)?);
+            all.push(self.call(function_id(index), call));
         }
         Ok(all)
     }
 
-    fn call(
-        &mut self,
-        tool_use_id: Cow<'a, str>,
-        call: chat::FunctionCall<'a>,
-        field: impl FnOnce() -> String,
-    ) -> Result<Block<'a>, Error> {
+    fn call(&mut self, tool_use_id: Cow<'a, str>, call: chat::FunctionCall<'a>) -> Block<'a> {
         if !self.called.contains(&call.name) && self.called.len() < MAX_NAMES {
             self.called.push(call.name.clone());
         }
         let tool_use = Some(ToolUse {
             tool_use_id,
             name: call.name,
-            input: Some(arguments(call.arguments, field)?),
+            input: Some(settled(call.arguments)),
             ..Default::default()
         });
-        Ok(Block { tool_use, ..Default::default() })
+        Block { tool_use, ..Default::default() }
     }
 }
 
@@ -323,14 +316,9 @@ fn cache_block(point: CachePoint<'_>) -> Block<'_> {
     Block { cache_point: Some(point), ..Default::default() }
 }
 
-/// Bedrock knows fewer letters in an id, and 64 of them. Call and result change alike.
+/// Bedrock takes no empty id.
 fn tool_id(id: Cow<'_, str>) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
-    if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(plain) {
-        return id;
-    }
-    let id: String = id.chars().take(MAX_ID).map(|c| if plain(c) { c } else { '_' }).collect();
-    if id.is_empty() { "_".into() } else { id.into() }
+    if id.is_empty() { "_".into() } else { id }
 }
 
 /// The id of a call in the message of this index.
@@ -338,7 +326,6 @@ fn function_id<'a>(index: usize) -> Cow<'a, str> {
     format!("call_{index}").into()
 }
 
-const MAX_ID: usize = 64;
 const MAX_NAME: usize = 100;
 /// More functions are not declared for a request that declares none.
 const MAX_NAMES: usize = 128;

@@ -10,6 +10,9 @@
 //! | `thinking_blocks` | `reasoningContent` |
 //! | `cache_control` on messages, parts, tools | a `cachePoint` behind them |
 //! | `tools`, `functions`; calls without any | `toolSpec`s; one for each name that was called, for Bedrock wants them |
+//! | a `custom` tool, its calls | a tool of one text, `input`; told as `custom` again |
+//! | names of tools that are too long, or have other letters | a short form; told as they were |
+//! | arguments of earlier calls that are no object | `{"INVALID_JSON": "..."}` |
 //! | `tool_choice` `auto`, `none`, `required`, a function | `auto`, no tools, `any`, `tool` |
 //! | `max_completion_tokens`, `max_tokens`, `stop`, `temperature`, `top_p` | `inferenceConfig` |
 //! | `response_format: json_schema` | `outputConfig.textFormat` |
@@ -19,9 +22,9 @@
 //!
 //! Refused: images by link or of other kinds, files by id, `tool_choice: none` after calls, `n`
 //! above 1, `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
-//! `web_search_options`, tools that are no functions.
+//! `web_search_options`, a forced call of a tool of another type.
 //!
-//! Left out with a warning: a message's `name`, an image's `detail`, `temperature` above 1 is 1; `seed`, penalties,
+//! Left out with a warning: tools of other types, a message's `name`, an image's `detail`, `temperature` above 1 is 1; `seed`, penalties,
 //! `parallel_tool_calls: false`, `user`, `safety_identifier`; `reasoning_effort`, `thinking`,
 //! `top_k` for other models; sampling parameters that a Claude does not take; all fields that are
 //! not known here.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{self, Choice};
+use super::super::chat::{self, Choice, Terms};
 use super::super::claude::{Claude, Hindrance};
 use super::super::closed::closed;
 use super::super::fields::{Warnings, refuse};
@@ -23,7 +23,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     refuse(request.n.is_some_and(|n| n > 1), "n")?;
     let model = path::segment(&context.upstream_model)?;
     let mut warnings = Warnings::default();
-    let mut tools = chat::tools(&mut request)?;
+    let names = chat::settle(&mut request, Terms::BEDROCK, &mut warnings)?;
+    let mut tools = chat::tools(&mut request);
     let choice_field = chat::choice_field(&request);
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::default();
@@ -85,7 +86,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: options.include_usage == Some(true), ..Default::default() },
+        asked: Asked {
+            stream,
+            usage: options.include_usage == Some(true),
+            names,
+            ..Default::default()
+        },
     })
 }
 

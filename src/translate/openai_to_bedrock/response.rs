@@ -12,7 +12,7 @@ use crate::protocol::wire::Raw;
 pub(in crate::translate) fn response(
     body: &[u8],
     context: &Context,
-    _: &Asked,
+    asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
     let answer = ConverseResponse::from_json(body)?;
     let finish_reason = finish_reason(answer.stop_reason.as_deref());
@@ -36,7 +36,7 @@ pub(in crate::translate) fn response(
         }
     }
     let usage = answer.usage.as_ref().map(Usage::from);
-    Ok(Reply::write(vec![reply], None, usage, context))
+    Ok(Reply::write(vec![reply], None, usage, context, asked))
 }
 
 /// `{"message": "..."}`; the kind is told by the status.

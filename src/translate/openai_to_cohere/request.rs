@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::super::chat::{self, Choice};
+use super::super::chat::{self, Choice, Terms};
 use super::super::fields::{Warnings, invalid, missing, refuse, unsupported};
 use super::super::{Asked, Context, Translated, schema};
 use crate::error::Error;
@@ -18,7 +18,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     chat::refuse_common(&request)?;
     refuse(request.n.is_some_and(|n| n > 1), "n")?;
     let mut warnings = Warnings::default();
-    let mut tools = chat::tools(&mut request)?;
+    let names = chat::settle(&mut request, Terms::ANY, &mut warnings)?;
+    let mut tools = chat::tools(&mut request);
     let tool_choice = match chat::choice(&mut request, &mut tools)? {
         Some(Choice::None) => Some("NONE"),
         Some(Choice::Required) => Some("REQUIRED"),
@@ -77,7 +78,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: options.include_usage == Some(true), ..Default::default() },
+        asked: Asked {
+            stream,
+            usage: options.include_usage == Some(true),
+            names,
+            ..Default::default()
+        },
     })
 }
 

@@ -1,8 +1,7 @@
 //! The answer, whole and event by event, and the refusal.
 
-use std::borrow::Cow;
-
 use super::super::chat::{Chunks, Reply, function_call};
+use super::super::names::call_id;
 use super::super::{Asked, Context, failure};
 use crate::error::{Error, Kind};
 use crate::protocol::cohere::{
@@ -14,7 +13,7 @@ use crate::protocol::wire;
 pub(in crate::translate) fn response(
     body: &[u8],
     context: &Context,
-    _: &Asked,
+    asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
     let answer = ChatResponse::from_json(body)?;
     let finish_reason = finish_reason(answer.finish_reason.as_deref(), None)?;
@@ -28,12 +27,12 @@ pub(in crate::translate) fn response(
         }
     }
     for (call, number) in answer.message.tool_calls.into_iter().flatten().zip(0u64..) {
-        let id = call.id.unwrap_or_else(|| call_id(context, number));
+        let id = call.id.unwrap_or_else(|| call_id(&context.request_id, number));
         let function = call.function.unwrap_or_default();
         reply.add_call(function_call(id, function.name, function.arguments));
     }
     let usage = answer.usage.as_ref().map(Usage::from);
-    Ok(Reply::write(vec![reply], answer.id, usage, context))
+    Ok(Reply::write(vec![reply], answer.id, usage, context, asked))
 }
 
 /// `{"message": "..."}`
@@ -50,10 +49,6 @@ fn finish_reason(reason: Option<&str>, error: Option<&str>) -> Result<&'static s
         Some("ERROR") => Err(failure::refusal(Kind::Provider, error.unwrap_or_default())),
         _ => Ok("stop"),
     }
-}
-
-fn call_id<'a>(context: &Context, number: u64) -> Cow<'a, str> {
-    format!("call_{}_{number}", context.request_id).into()
 }
 
 pub(in crate::translate) struct Stream {
@@ -116,7 +111,7 @@ impl Stream {
         let number = self.calls;
         self.calls = self.calls.saturating_add(1);
         let call = event.delta.message.tool_calls;
-        let id = call.id.unwrap_or_else(|| call_id(&self.context, number));
+        let id = call.id.unwrap_or_else(|| call_id(&self.context.request_id, number));
         let function = call.function.unwrap_or_default();
         let name = function.name.unwrap_or_default();
         let arguments = function.arguments.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::chat::arguments;
+use super::super::chat::settled;
 use super::super::fields::{invalid, missing, unsupported};
 use super::super::media::Media;
 use crate::error::Error;
@@ -71,8 +71,7 @@ impl<'a> Conversation<'a> {
             let skipped = (self.signs && first).then_some(SKIP.into());
             first = false;
             let FunctionToolCall { id, function, .. } = call;
-            let field = || format!("{at}.tool_calls[{index}].function.arguments");
-            let args = Some(arguments(function.arguments, field)?);
+            let args = Some(settled(function.arguments));
             self.calls.insert(id.clone(), function.name.clone());
             self.asked.push(id.clone());
             let id = self.signs.then_some(id);
@@ -88,7 +87,7 @@ impl<'a> Conversation<'a> {
             });
         }
         if let Some(call) = message.function_call {
-            let args = arguments(call.arguments, || format!("{at}.function_call.arguments"))?;
+            let args = settled(call.arguments);
             self.calls.insert(call.name.clone(), call.name.clone());
             let call = FunctionCall { name: call.name, args: Some(args), ..Default::default() };
             let thought_signature = self.signs.then_some(SKIP.into());

@@ -8,6 +8,9 @@
 //! | tool results in a row | one turn of `functionResponse`s, found by the id of the call, in the order of the calls |
 //! | `image_url`, `input_audio`, `file.file_data` | `inlineData`; `fileData` for a link |
 //! | `tools`, `functions` | `functionDeclarations` with `parametersJsonSchema` |
+//! | a `custom` tool, its calls | a function of one text, `input`; told as `custom` again |
+//! | names of tools that are too long, or have other letters | a short form; told as they were |
+//! | arguments of earlier calls that are no object | `{"INVALID_JSON": "..."}` |
 //! | `tool_choice` `auto`, `none`, `required`, a function | the mode `AUTO`, `NONE`, `ANY`, `ANY` with one name |
 //! | `max_completion_tokens`, `max_tokens`, `stop`, `n`, `seed`, sampling and penalties | in `generationConfig` |
 //! | `response_format` | `responseMimeType` and `responseJsonSchema` |
@@ -16,10 +19,10 @@
 //! | `tool_calls[].extra_content.google.thought_signature` | `thoughtSignature`, which Gemini 3 wants back; where a client has lost it, Google's word to skip the check |
 //!
 //! Refused: `logprobs`, `top_logprobs`, `logit_bias`, `audio`, `modalities` but text,
-//! `web_search_options`, files by id, tools that are no functions, results of calls that were not
-//! made.
+//! `web_search_options`, files by id, a forced call of a tool of another type, results of calls that
+//! were not made.
 //!
-//! Left out with a warning: a message's `name`, an image's `detail`, `parallel_tool_calls: false`, `strict` of tools,
+//! Left out with a warning: tools of other types, a message's `name`, an image's `detail`, `parallel_tool_calls: false`, `strict` of tools,
 //! `user`, `safety_identifier`, `reasoning_effort` where the model does not think, all fields that
 //! are not known here. Left out without one: `cache_control` (Gemini caches by itself), earlier
 //! thinking.

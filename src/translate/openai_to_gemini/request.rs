@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{self, Choice};
+use super::super::chat::{self, Choice, Terms};
 use super::super::fields::{Warnings, invalid};
 use super::super::{Asked, Context, Translated, path};
 use super::messages::Conversation;
@@ -22,7 +22,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let model = path::segment(&context.upstream_model)?;
     let version = version(&context.upstream_model);
     let mut warnings = Warnings::default();
-    let mut tools = chat::tools(&mut request)?;
+    let names = chat::settle(&mut request, Terms::GEMINI, &mut warnings)?;
+    let mut tools = chat::tools(&mut request);
     let choice = chat::choice(&mut request, &mut tools)?;
     let mut conversation = Conversation::new(version >= (3, 0));
     let messages = chat::messages(&mut request, &mut warnings);
@@ -83,7 +84,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: options.include_usage == Some(true), ..Default::default() },
+        asked: Asked {
+            stream,
+            usage: options.include_usage == Some(true),
+            names,
+            ..Default::default()
+        },
     })
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::super::chat::{Reply, function_call};
+use super::super::names::call_id;
 use super::super::{Asked, Context, failure};
 use crate::error::{Error, Kind, Retry};
 use crate::protocol::gemini::{Candidate, FunctionCall, GenerateContentResponse};
@@ -15,7 +16,7 @@ use crate::protocol::wire::Raw;
 pub(in crate::translate) fn response(
     body: &[u8],
     context: &Context,
-    _: &Asked,
+    asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
     let answer = GenerateContentResponse::from_json(body)?;
     if answer.error.is_some() {
@@ -29,7 +30,7 @@ pub(in crate::translate) fn response(
         replies.push(Reply { finish_reason: "content_filter", ..Default::default() });
     }
     let usage = answer.usage_metadata.as_ref().map(Usage::from);
-    Ok(Reply::write(replies, answer.response_id, usage, context))
+    Ok(Reply::write(replies, answer.response_id, usage, context, asked))
 }
 
 fn reply<'a>(candidate: Candidate<'a>, context: &Context) -> Reply<'a> {
@@ -57,7 +58,7 @@ pub(super) fn call_of<'a>(
     context: &Context,
 ) -> FunctionToolCall<'a> {
     let id = call.id.filter(|id| !id.is_empty());
-    let id = id.unwrap_or_else(|| format!("call_{}_{number}", context.request_id).into());
+    let id = id.unwrap_or_else(|| call_id(&context.request_id, number));
     let arguments = call.args.unwrap_or(Raw::EMPTY_OBJECT).into_text();
     let mut call = function_call(id, call.name, arguments);
     if let Some(signature) = signature {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::super::chat::{self, Choice};
+use super::super::chat::{self, Choice, Terms};
 use super::super::fields::{Warnings, invalid, missing, refuse, unsupported};
 use super::super::media::Media;
 use super::super::{Asked, Context, Translated, schema};
@@ -18,7 +18,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     chat::refuse_common(&request)?;
     refuse(request.n.is_some_and(|n| n > 1), "n")?;
     let mut warnings = Warnings::default();
-    let mut tools = chat::tools(&mut request)?;
+    let names = chat::settle(&mut request, Terms::ANY, &mut warnings)?;
+    let mut tools = chat::tools(&mut request);
     let choice_field = chat::choice_field(&request);
     match chat::choice(&mut request, &mut tools)? {
         Some(Choice::None) => tools.clear(),
@@ -75,7 +76,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: options.include_usage == Some(true), ..Default::default() },
+        asked: Asked {
+            stream,
+            usage: options.include_usage == Some(true),
+            names,
+            ..Default::default()
+        },
     })
 }
 
@@ -104,12 +110,10 @@ impl<'a> Conversation<'a> {
             let openai::ToolCall::Function(call) = call else {
                 return Err(unsupported(format!("{at}.tool_calls[{index}].type")));
             };
-            let field = || format!("{at}.tool_calls[{index}].function.arguments");
-            calls.push(self.call(call.id, call.function, field)?);
+            calls.push(self.call(call.id, call.function));
         }
         if let Some(call) = message.function_call {
-            let field = || format!("{at}.function_call.arguments");
-            calls.push(self.call(call.name.clone(), call, field)?);
+            calls.push(self.call(call.name.clone(), call));
         }
         translated.tool_calls = (!calls.is_empty()).then_some(calls);
         match message.role {
@@ -130,16 +134,11 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn call(
-        &mut self,
-        id: Cow<'a, str>,
-        call: openai::FunctionCall<'a>,
-        field: impl FnOnce() -> String,
-    ) -> Result<ToolCall<'a>, Error> {
+    fn call(&mut self, id: Cow<'a, str>, call: openai::FunctionCall<'a>) -> ToolCall<'a> {
         self.calls.insert(id.clone(), call.name.clone());
-        let arguments = Some(chat::arguments(call.arguments, field)?);
+        let arguments = Some(chat::settled(call.arguments));
         let function = Function { name: call.name, arguments, ..Default::default() };
-        Ok(ToolCall { id: Some(id), function, ..Default::default() })
+        ToolCall { id: Some(id), function, ..Default::default() }
     }
 
     fn called(&self, id: &str, field: String) -> Result<Cow<'a, str>, Error> {

@@ -1,6 +1,7 @@
 //! The answer, whole and line by line, and the refusal.
 
 use super::super::chat::{Chunks, Reply, function_call};
+use super::super::names::call_id;
 use super::super::{Asked, Context, failure};
 use crate::error::Error;
 use crate::protocol::ollama::{ChatResponse, Message, ToolCall};
@@ -10,7 +11,7 @@ use crate::protocol::wire::Raw;
 pub(in crate::translate) fn response(
     body: &[u8],
     context: &Context,
-    _: &Asked,
+    asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
     let answer = ChatResponse::from_json(body)?;
     if answer.error.is_some() {
@@ -26,7 +27,7 @@ pub(in crate::translate) fn response(
         calls += 1;
     }
     reply.finish_reason = finish_reason(answer.done_reason.as_deref(), calls > 0);
-    Ok(Reply::write(vec![reply], None, usage, context))
+    Ok(Reply::write(vec![reply], None, usage, context, asked))
 }
 
 /// `{"error": "..."}`
@@ -37,7 +38,7 @@ pub(in crate::translate) fn error(status: u16, body: &[u8]) -> Error {
 
 fn call_of<'a>(call: ToolCall<'a>, number: u64, context: &Context) -> FunctionToolCall<'a> {
     let id = call.id.filter(|id| !id.is_empty());
-    let id = id.unwrap_or_else(|| format!("call_{}_{number}", context.request_id).into());
+    let id = id.unwrap_or_else(|| call_id(&context.request_id, number));
     let arguments = call.function.arguments.unwrap_or(Raw::EMPTY_OBJECT);
     function_call(id, call.function.name, arguments.into_text())
 }

@@ -1,15 +1,16 @@
 //! The request.
 
-use super::super::fields::{Warnings, refuse, unsupported};
+use super::super::chat::{Terms, settle};
+use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, gpt};
 use super::items;
+use super::tools::Tools;
 use crate::error::Error;
 use crate::protocol::openai::chat::{
-    self, AllowedChoice, AllowedTools, ChatCompletionRequest, Function, FunctionChoice,
-    FunctionTool, NamedFunction, ResponseFormat, SchemaFormat, StreamOptions,
+    self, ChatCompletionRequest, ResponseFormat, SchemaFormat, StreamOptions,
 };
-use crate::protocol::openai::responses::{Format, ResponsesRequest, Tool, ToolChoice};
-use crate::protocol::wire::{Raw, Rest, TextOr, Wire};
+use crate::protocol::openai::responses::{Format, ResponsesRequest};
+use crate::protocol::wire::{Raw, Rest, Wire};
 
 pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
     let request = ResponsesRequest::from_json(body)?;
@@ -25,9 +26,10 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let reasons = gpt::reasons(&context.upstream_model);
     let limit = request.max_output_tokens;
     let text = request.text.unwrap_or_default();
+    let mut tools = Tools::new(request.tools, &mut warnings);
     let mut translated = ChatCompletionRequest {
         model: Some(context.upstream_model.as_str().into()),
-        messages: items::translate(request.instructions, request.input)?,
+        messages: items::translate(request.instructions, request.input, &mut tools, &mut warnings)?,
         stream: request.stream,
         stream_options: stream
             .then(|| StreamOptions { include_usage: Some(true), ..Default::default() }),
@@ -35,76 +37,27 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         max_completion_tokens: limit.filter(|_| reasons),
         temperature: request.temperature,
         top_p: request.top_p,
-        tools: tools(request.tools)?,
-        parallel_tool_calls: request.parallel_tool_calls,
         response_format: text.format.and_then(format),
         reasoning_effort: request.reasoning.and_then(|reasoning| reasoning.effort),
         user: request.user,
         safety_identifier: request.safety_identifier,
         ..Default::default()
     };
-    if translated.tools.is_some() {
-        translated.tool_choice = request.tool_choice.map(choice).transpose()?;
-    } else {
-        translated.parallel_tool_calls = None;
-    }
+    tools.choose(request.tool_choice, request.parallel_tool_calls, &mut translated)?;
     if let Some(verbosity) = text.verbosity {
         translated.rest.push("verbosity", Raw::from_wire(&verbosity));
+    }
+    let mut names = tools.names;
+    if !context.between {
+        names = names.of(settle(&mut translated, Terms::OPENAI, &mut warnings)?);
     }
     Ok(Translated {
         path: "/chat/completions".into(),
         headers: Vec::new(),
         body: translated.to_json(),
         warnings: warnings.into_inner(),
-        asked: Asked { stream, usage: true, thinking: true, echo, ..Asked::default() },
+        asked: Asked { stream, usage: true, thinking: true, echo, names, ..Asked::default() },
     })
-}
-
-fn tools<'a>(tools: Option<Vec<Tool<'a>>>) -> Result<Option<Vec<chat::Tool<'a>>>, Error> {
-    let mut translated = Vec::new();
-    for (index, tool) in tools.into_iter().flatten().enumerate() {
-        let Tool::Function(tool) = tool else {
-            return Err(unsupported(format!("tools[{index}].type")));
-        };
-        let function = Function {
-            name: tool.name,
-            description: tool.description,
-            parameters: tool.parameters,
-            strict: tool.strict,
-            ..Default::default()
-        };
-        translated.push(chat::Tool::Function(FunctionTool { function, ..Default::default() }));
-    }
-    Ok((!translated.is_empty()).then_some(translated))
-}
-
-fn choice<'a>(
-    choice: TextOr<'a, ToolChoice<'a>>,
-) -> Result<TextOr<'a, chat::ToolChoice<'a>>, Error> {
-    Ok(match choice {
-        TextOr::Text(word) => TextOr::Text(word),
-        TextOr::Other(ToolChoice::Function(choice)) => TextOr::Other(named(choice.name)),
-        TextOr::Other(ToolChoice::Allowed(choice)) => {
-            let name = |(index, choice)| match choice {
-                ToolChoice::Function(choice) => Ok(named(choice.name)),
-                _ => Err(unsupported(format!("tool_choice.tools[{index}].type"))),
-            };
-            let tools = choice.tools.into_iter().enumerate().map(name);
-            let allowed_tools = AllowedTools {
-                mode: choice.mode,
-                tools: tools.collect::<Result<_, _>>()?,
-                ..Default::default()
-            };
-            let choice = AllowedChoice { allowed_tools, ..Default::default() };
-            TextOr::Other(chat::ToolChoice::Allowed(choice))
-        }
-        TextOr::Other(ToolChoice::Other(_)) => return Err(unsupported("tool_choice.type")),
-    })
-}
-
-fn named(name: std::borrow::Cow<'_, str>) -> chat::ToolChoice<'_> {
-    let function = NamedFunction { name, ..Default::default() };
-    chat::ToolChoice::Function(FunctionChoice { function, ..Default::default() })
 }
 
 fn format(format: Format<'_>) -> Option<ResponseFormat<'_>> {

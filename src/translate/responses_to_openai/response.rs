@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::super::chat::{Spoken, text_input, whole as read};
+use super::super::names::Names;
 use super::super::{Asked, Context};
 use crate::error::Error;
 use crate::protocol::Operation;
-use crate::protocol::openai::ChatCompletionResponse;
-use crate::protocol::openai::chat::{Answer, ToolCall};
 use crate::protocol::openai::responses::{
-    FunctionCall, IncompleteDetails, OutputItem, OutputMessage, OutputPart, OutputText,
-    ReasoningItem, ReasoningPart, Refusal, ResponseUsage, ResponsesResponse, TextPart,
+    CustomToolCall, FunctionCall, IncompleteDetails, OutputItem, OutputMessage, OutputPart,
+    OutputText, ReasoningItem, ReasoningPart, Refusal, ResponseUsage, ResponsesResponse, TextPart,
 };
 use crate::protocol::usage::{Report, Usage};
 use crate::protocol::wire::{Nullable, Number, Raw};
@@ -19,13 +19,12 @@ pub(in crate::translate) fn response(
     context: &Context,
     asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
-    let mut answer = ChatCompletionResponse::from_json(body)?;
-    let choice =
-        if answer.choices.is_empty() { Default::default() } else { answer.choices.swap_remove(0) };
-    let usage = answer.usage.and_then(|usage| usage_of(&usage));
-    let reason = choice.finish_reason.as_deref();
-    let output = items(choice.message, context);
-    Ok(whole(context, asked, reason, output, usage).to_json())
+    let mut answer = read(body, &context.request_id)?;
+    let mut spoken = answer.first();
+    let reason = spoken.finish_reason.take();
+    let output = items(spoken, &asked.names, context);
+    let usage = answer.report.map(|report| report.usage(Operation::Chat, 0, 0).0);
+    Ok(whole(context, asked, reason.as_deref(), output, usage).to_json())
 }
 
 /// The answer as it is when all is said.
@@ -65,25 +64,76 @@ pub(super) fn begun<'a>(context: &'a Context, asked: &Asked) -> ResponsesRespons
     }
 }
 
-fn items<'a>(answer: Answer<'a>, context: &Context) -> Vec<OutputItem<'a>> {
+fn items<'a>(spoken: Spoken<'a>, names: &Names, context: &Context) -> Vec<OutputItem<'a>> {
     let mut items = Vec::new();
-    let thought = answer.reasoning_content.or(answer.reasoning);
-    if let Some(text) = thought.filter(|text| !text.is_empty()) {
+    if let Some(text) = spoken.thought.filter(|text| !text.is_empty()) {
         items.push(reasoning(id(context, "rs", 0), text));
     }
-    let texts = answer.content.0.filter(|text| !text.is_empty()).map(text_part);
-    let parts: Vec<_> = texts.into_iter().chain(answer.refusal.0.map(refusal_part)).collect();
+    let texts = spoken.text.filter(|text| !text.is_empty()).map(text_part);
+    let parts: Vec<_> = texts.into_iter().chain(spoken.refusal.map(refusal_part)).collect();
     if !parts.is_empty() {
         items.push(message(id(context, "msg", items.len()), "completed", parts));
     }
-    for call in answer.tool_calls.into_iter().flatten() {
-        if let ToolCall::Function(call) = call {
-            let (name, arguments) = (call.function.name, call.function.arguments);
-            let id = id(context, "fc", items.len());
-            items.push(function_call(id, call.id, name, arguments, "completed"));
-        }
+    for call in spoken.calls {
+        let called = Called::of(call.id, call.function.name, names);
+        let id = id(context, called.prefix(), items.len());
+        items.push(called.item(id, call.function.arguments, "completed"));
     }
     items
+}
+
+/// A call in the caller's words.
+#[derive(Clone, Debug)]
+pub(super) struct Called<'a> {
+    call_id: Cow<'a, str>,
+    namespace: Option<String>,
+    pub(super) name: Cow<'a, str>,
+    /// Its tool takes a text.
+    pub(super) custom: bool,
+}
+
+impl<'a> Called<'a> {
+    pub(super) fn of(call_id: Cow<'a, str>, sent: Cow<'a, str>, names: &Names) -> Self {
+        match names.find(&sent) {
+            None => Self { call_id, namespace: None, name: sent, custom: false },
+            Some(known) => Self {
+                call_id,
+                namespace: known.namespace.clone(),
+                name: known.name.clone().into(),
+                custom: known.custom,
+            },
+        }
+    }
+
+    pub(super) fn prefix(&self) -> &'static str {
+        if self.custom { "ctc" } else { "fc" }
+    }
+
+    pub(super) fn item(
+        self,
+        id: Cow<'a, str>,
+        arguments: Cow<'a, str>,
+        status: &'static str,
+    ) -> OutputItem<'a> {
+        let Self { call_id, namespace, name, custom } = self;
+        let (id, status, namespace) = (Some(id), Some(status.into()), namespace.map(Into::into));
+        if custom {
+            let input = text_input(arguments);
+            let rest = Default::default();
+            let call = CustomToolCall { id, call_id, namespace, name, input, status, rest };
+            return OutputItem::CustomToolCall(call);
+        }
+        let rest = Default::default();
+        OutputItem::FunctionCall(FunctionCall {
+            id,
+            call_id,
+            namespace,
+            name,
+            arguments,
+            status,
+            rest,
+        })
+    }
 }
 
 pub(super) fn reasoning<'a>(id: Cow<'a, str>, text: Cow<'a, str>) -> OutputItem<'a> {
@@ -101,24 +151,6 @@ pub(super) fn message<'a>(
         status: Some(status.into()),
         role: Some("assistant".into()),
         content,
-        ..Default::default()
-    })
-}
-
-pub(super) fn function_call<'a>(
-    id: Cow<'a, str>,
-    call_id: Cow<'a, str>,
-    name: Cow<'a, str>,
-    arguments: Cow<'a, str>,
-    status: &'static str,
-) -> OutputItem<'a> {
-    let (id, status) = (Some(id), Some(status.into()));
-    OutputItem::FunctionCall(FunctionCall {
-        id,
-        call_id,
-        name,
-        arguments,
-        status,
         ..Default::default()
     })
 }

@@ -3,13 +3,12 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::chunk;
+use super::super::chat::{Said, Sequence, chunk, text_input};
 use super::super::{Asked, Context, failure};
 use super::response::{
-    begun, function_call, id, message, reasoning, refusal_part, text_part, usage_of, whole,
+    Called, begun, id, message, reasoning, refusal_part, text_part, usage_of, whole,
 };
 use crate::error::Error;
-use crate::protocol::openai::chat::{Delta, ToolCallDelta};
 use crate::protocol::openai::responses::{
     OutputItem, OutputPart, ReasoningItem, ReasoningPart, StreamEvent, TextPart,
 };
@@ -18,6 +17,15 @@ use crate::protocol::usage::Usage;
 use crate::protocol::wire::{self, Raw};
 
 pub(in crate::translate) struct Stream {
+    sequence: Sequence,
+    writer: Writer,
+    finish_reason: Option<String>,
+    usage: Option<Usage>,
+    done: bool,
+}
+
+/// Writes the events.
+struct Writer {
     context: Context,
     asked: Asked,
     sequence: u64,
@@ -26,18 +34,13 @@ pub(in crate::translate) struct Stream {
     started: bool,
     items: Vec<OutputItem<'static>>,
     open: Option<Open>,
-    /// The numbers of the calls that have begun.
-    calls: Vec<u64>,
-    finish_reason: Option<String>,
-    usage: Option<Usage>,
-    done: bool,
 }
 
 /// The item that is being written.
 enum Open {
     Reasoning { text: String },
     Message { parts: Vec<OutputPart<'static>>, part: Part },
-    Call { number: u64, call_id: String, name: String, arguments: String },
+    Call { called: Called<'static>, arguments: String },
 }
 
 /// The part of a message that is being written.
@@ -49,14 +52,16 @@ struct Part {
 impl Stream {
     pub(in crate::translate) fn new(context: &Context, asked: &Asked) -> Self {
         Self {
-            context: context.clone(),
-            asked: asked.clone(),
-            sequence: 0,
-            kept: 0,
-            started: false,
-            items: Vec::new(),
-            open: None,
-            calls: Vec::new(),
+            sequence: Sequence::default(),
+            writer: Writer {
+                context: context.clone(),
+                asked: asked.clone(),
+                sequence: 0,
+                kept: 0,
+                started: false,
+                items: Vec::new(),
+                open: None,
+            },
             finish_reason: None,
             usage: None,
             done: false,
@@ -73,14 +78,15 @@ impl Stream {
             return Ok(());
         }
         let Some(chunk) = chunk(data)? else {
-            self.finish(out);
-            return Ok(());
+            return self.finish(out);
         };
         self.usage = chunk.usage.as_ref().and_then(usage_of).or(self.usage);
         for choice in chunk.choices.into_iter().flatten() {
-            self.start(out);
+            let Self { sequence, writer, .. } = self;
+            writer.start(out);
             if let Some(delta) = choice.delta {
-                self.delta(delta, out)?;
+                let request_id = writer.context.request_id.clone();
+                sequence.delta(delta, &request_id, &mut |said| writer.tell(said, out))?;
             }
             if let Some(reason) = choice.finish_reason.0 {
                 self.finish_reason = Some(reason.into_owned());
@@ -91,12 +97,24 @@ impl Stream {
 
     /// Servers that do not say `[DONE]` have said why they finished.
     pub(in crate::translate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !self.done && self.finish_reason.is_some() {
-            self.finish(out);
+        match self.finish_reason {
+            Some(_) if !self.done => self.finish(out),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.done = true;
+        let Self { sequence, writer, .. } = self;
+        writer.start(out);
+        let request_id = writer.context.request_id.clone();
+        sequence.finish(&request_id, &mut |said| writer.tell(said, out))?;
+        writer.finish(self.finish_reason.as_deref(), self.usage, out);
+        Ok(())
+    }
+}
+
+impl Writer {
     fn start(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.started, true) {
             return;
@@ -107,21 +125,31 @@ impl Stream {
         }
     }
 
-    fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        if let Some(text) =
-            delta.reasoning_content.or(delta.reasoning).filter(|text| !text.is_empty())
-        {
-            self.keep(text.len())?;
-            self.think(&text, out);
-        }
-        for (text, refusal) in [(delta.content, false), (delta.refusal, true)] {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
+    fn tell(&mut self, said: Said<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        match said {
+            Said::Thought(text) => {
                 self.keep(text.len())?;
-                self.say(&text, refusal, out);
+                self.think(&text, out);
             }
-        }
-        for call in delta.tool_calls.into_iter().flatten() {
-            self.call(call, out)?;
+            // What another API signs has no word here.
+            Said::Signed(_) => {}
+            Said::Text(text) => {
+                self.keep(text.len())?;
+                self.say(&text, false, out);
+            }
+            Said::Refusal(text) => {
+                self.keep(text.len())?;
+                self.say(&text, true, out);
+            }
+            Said::Call { id, name } => {
+                self.keep(id.len().saturating_add(name.len()))?;
+                self.call(id, name, out);
+            }
+            Said::Arguments(piece) => {
+                self.keep(piece.len())?;
+                self.arguments(piece, out);
+            }
+            Said::End => self.close(out),
         }
         Ok(())
     }
@@ -190,49 +218,26 @@ impl Stream {
         );
     }
 
-    fn call(&mut self, call: ToolCallDelta<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let function = call.function.unwrap_or_default();
-        let arguments = function.arguments.unwrap_or_default();
-        let name = function.name.unwrap_or_default();
-        self.keep(arguments.len().saturating_add(name.len()))?;
-        let current = match &self.open {
-            Some(Open::Call { number, .. }) => Some(*number),
-            _ => None,
-        };
-        // Some servers number no calls, and send each whole.
-        let number = call.index.or(current.filter(|_| call.id.is_none()));
-        let number = number.unwrap_or(index(self.items.len()));
-        if current != Some(number) {
-            if self.calls.contains(&number) {
-                // It has been told whole already.
-                return Err(failure::garbled());
-            }
-            self.calls.push(number);
-            self.close(out);
-            let item_id = id(&self.context, "fc", self.items.len());
-            let call_id =
-                call.id.filter(|text| !text.is_empty()).unwrap_or(item_id.clone()).into_owned();
-            let item = function_call(
-                item_id,
-                call_id.clone().into(),
-                name.to_string().into(),
-                "".into(),
-                IN_PROGRESS,
-            );
-            let (name, arguments) = (name.into_owned(), String::new());
-            self.begin(Open::Call { number, call_id, name, arguments }, item, out);
-        }
-        if let Some(Open::Call { arguments: all, .. }) = &mut self.open {
-            all.push_str(&arguments);
-        }
-        if !arguments.is_empty() {
+    fn call(&mut self, id: Cow<'_, str>, name: Cow<'_, str>, out: &mut Vec<u8>) {
+        self.close(out);
+        let (call_id, name) = (Cow::Owned(id.into_owned()), Cow::Owned(name.into_owned()));
+        let called = Called::of(call_id, name, &self.asked.names);
+        let item_id = self::id(&self.context, called.prefix(), self.items.len());
+        let item = called.clone().item(item_id, "".into(), IN_PROGRESS);
+        self.begin(Open::Call { called, arguments: String::new() }, item, out);
+    }
+
+    fn arguments(&mut self, piece: Cow<'_, str>, out: &mut Vec<u8>) {
+        let Some(Open::Call { called, arguments }) = &mut self.open else { return };
+        arguments.push_str(&piece);
+        // A text within them is told when it is whole.
+        if !called.custom {
             self.put(
                 "response.function_call_arguments.delta",
-                StreamEvent { delta: Some(arguments), ..Default::default() },
+                StreamEvent { delta: Some(piece), ..Default::default() },
                 out,
             );
         }
-        Ok(())
     }
 
     fn begin(&mut self, open: Open, item: OutputItem<'static>, out: &mut Vec<u8>) {
@@ -300,15 +305,27 @@ impl Stream {
                 reasoning(item_id, text.into())
             }
             Some(Open::Message { parts, .. }) => message(item_id, COMPLETED, parts),
-            Some(Open::Call { call_id, name, arguments, .. }) => {
+            Some(Open::Call { called, arguments }) if called.custom => {
+                let input = text_input(arguments.as_str().into()).into_owned();
+                let delta = Some(input.as_str().into()).filter(|_| !input.is_empty());
+                if delta.is_some() {
+                    let event = StreamEvent { delta, ..Default::default() };
+                    self.put_of("response.custom_tool_call_input.delta", &item_id, event, out);
+                }
+                let event =
+                    StreamEvent { input: Some(input.as_str().into()), ..Default::default() };
+                self.put_of("response.custom_tool_call_input.done", &item_id, event, out);
+                called.item(item_id, arguments.into(), COMPLETED)
+            }
+            Some(Open::Call { called, arguments }) => {
                 let arguments = if arguments.is_empty() { "{}".to_owned() } else { arguments };
                 let event = StreamEvent {
-                    name: Some(name.as_str().into()),
+                    name: Some(called.name.clone()),
                     arguments: Some(arguments.as_str().into()),
                     ..Default::default()
                 };
                 self.put_of("response.function_call_arguments.done", &item_id, event, out);
-                function_call(item_id, call_id.into(), name.into(), arguments.into(), COMPLETED)
+                called.item(item_id, arguments.into(), COMPLETED)
             }
         };
         let event = StreamEvent {
@@ -320,13 +337,10 @@ impl Stream {
         self.items.push(item);
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        self.start(out);
+    fn finish(&mut self, reason: Option<&str>, usage: Option<Usage>, out: &mut Vec<u8>) {
         self.close(out);
-        self.done = true;
         let items = std::mem::take(&mut self.items);
-        let reason = self.finish_reason.as_deref();
-        let response = whole(&self.context, &self.asked, reason, items, self.usage);
+        let response = whole(&self.context, &self.asked, reason, items, usage);
         let complete = response.incomplete_details.0.is_none();
         let kind = if complete { "response.completed" } else { "response.incomplete" };
         let event = StreamEvent { response: Some(response), ..Default::default() };
@@ -338,7 +352,7 @@ impl Stream {
         let prefix = match &self.open {
             None | Some(Open::Reasoning { .. }) => "rs",
             Some(Open::Message { .. }) => "msg",
-            Some(Open::Call { .. }) => "fc",
+            Some(Open::Call { called, .. }) => called.prefix(),
         };
         id(&self.context, prefix, self.items.len())
     }
