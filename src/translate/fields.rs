@@ -43,12 +43,14 @@ impl Warnings {
         }
     }
 
-    /// One of several kinds under a field, whose name is the caller's.
-    pub(super) fn add_of(&mut self, field: &'static str, kind: &str) {
-        if is_plain(kind) {
-            self.add(format!("{field}.{kind}"));
-        } else {
-            self.add(field);
+    /// A part of a list, whose kind is the caller's word. Each kind is named once.
+    pub(super) fn add_kind(&mut self, field: String, kind: &str) {
+        if !is_plain(kind) {
+            return self.add(field);
+        }
+        let told = format!(" ({kind})");
+        if !self.0.iter().any(|field| field.ends_with(&told)) {
+            self.add(field + &told);
         }
     }
 

@@ -90,7 +90,7 @@ impl<'a> Tools<'a> {
         for (index, tool) in tools.into_iter().flatten().enumerate() {
             let name = tool.name.unwrap_or_default();
             if let Some(kind) = tool.kind.filter(|kind| kind != "custom") {
-                warnings.add_of("tools", &kind);
+                warnings.add_kind(format!("tools[{index}].type"), &kind);
                 all.left_out.push((index, kind, name));
                 continue;
             }

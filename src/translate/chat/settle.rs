@@ -89,7 +89,7 @@ fn tools(
             }
             Tool::Other(tool) => {
                 let kind = kind(&tool);
-                warnings.add_of("tools", &kind);
+                warnings.add_kind(format!("tools[{index}].type"), &kind);
                 left_out.get_or_insert((index, kind));
             }
         }

@@ -75,7 +75,7 @@ fn tools<'a>(
     let mut left_out = None;
     for (index, tool) in tools.into_iter().flatten().enumerate() {
         for (kind, _) in tool.rest.iter().filter(|(_, value)| !value.is_null()) {
-            warnings.add_of("tools", &kind);
+            warnings.add_kind(format!("tools[{index}]"), &kind);
             left_out.get_or_insert((index, kind.into_owned()));
         }
         for declared in tool.function_declarations.into_iter().flatten() {

@@ -155,7 +155,7 @@ impl<'a> Conversation<'a, '_, '_> {
             (_, Some((id, output))) if self.own.contains(&id) => {
                 self.result(id.into(), TextOr::Text(output.into()));
             }
-            _ => warnings.add_of("input", &kind),
+            _ => warnings.add_kind(format!("{at}.type"), &kind),
         }
         Ok(())
     }

@@ -119,9 +119,14 @@ impl<'a> Called<'a> {
         let (id, status, namespace) = (Some(id), Some(status.into()), namespace.map(Into::into));
         if custom {
             let input = text_input(arguments);
-            let rest = Default::default();
-            let call = CustomToolCall { id, call_id, namespace, name, input, status, rest };
-            return OutputItem::CustomToolCall(call);
+            return OutputItem::CustomToolCall(CustomToolCall {
+                id,
+                call_id,
+                namespace,
+                name,
+                input,
+                ..Default::default()
+            });
         }
         let rest = Default::default();
         OutputItem::FunctionCall(FunctionCall {

@@ -73,7 +73,7 @@ impl<'a> Tools<'a> {
     }
 
     fn leave_out(&mut self, kind: String, at: &str, warnings: &mut Warnings) {
-        warnings.add_of("tools", &kind);
+        warnings.add_kind(format!("{at}.type"), &kind);
         self.left_out.get_or_insert((format!("{at}.type"), kind));
     }
 
