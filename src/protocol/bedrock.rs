@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::usage::Usage;
+use super::usage::{Count, Counts, Usage};
 use super::wire::{Number, Raw, object};
 
 object! {
@@ -213,7 +213,7 @@ object! {
     pub struct ConverseResponse<'a> {
         output: Output<'a>,
         stop_reason as "stopReason": Option<Cow<'a, str>>,
-        usage: Option<TokenUsage<'a>>,
+        usage: Option<Raw<'a>>,
     }
 }
 
@@ -226,25 +226,35 @@ object! {
 object! {
     pub struct TokenUsage<'a> {
         /// What was neither read from a cache nor written to one.
-        input_tokens as "inputTokens": Option<u64>,
-        output_tokens as "outputTokens": Option<u64>,
-        cache_read as "cacheReadInputTokens": Option<u64>,
-        cache_write as "cacheWriteInputTokens": Option<u64>,
+        input_tokens as "inputTokens": Count,
+        output_tokens as "outputTokens": Count,
+        cache_read as "cacheReadInputTokens": Count,
+        cache_write as "cacheWriteInputTokens": Count,
+        total_tokens as "totalTokens": Count,
     }
 }
 
-impl From<&TokenUsage<'_>> for Usage {
-    fn from(usage: &TokenUsage<'_>) -> Self {
-        let cached_input = usage.cache_read.unwrap_or_default();
-        let cache_write = usage.cache_write.unwrap_or_default();
-        let fresh = usage.input_tokens.unwrap_or_default();
-        Self {
-            input: fresh.saturating_add(cached_input).saturating_add(cache_write),
-            cached_input,
-            cache_write,
-            output: usage.output_tokens.unwrap_or_default(),
-            reasoning: 0,
+impl TokenUsage<'_> {
+    /// What `usage` says; `None` if that cannot be.
+    pub fn usage(json: &Raw<'_>) -> Option<Usage> {
+        let counts = TokenUsage::from_json(json.as_str().as_bytes()).ok()?;
+        let all = [
+            counts.input_tokens,
+            counts.output_tokens,
+            counts.cache_read,
+            counts.cache_write,
+            counts.total_tokens,
+        ];
+        if all.contains(&Count::Absurd) {
+            return None;
         }
+        let [fresh, output, cached_input, cache_write, total] = all.map(Count::get);
+        let [fresh, output, cached_input, cache_write] =
+            [fresh, output, cached_input, cache_write].map(Option::unwrap_or_default);
+        let input = fresh.saturating_add(cached_input).saturating_add(cache_write);
+        let usage = Usage { input, cached_input, cache_write, output, reasoning: 0 };
+        let least = fresh.saturating_add(output);
+        Counts { usage, total, least }.check().map(|counted| counted.usage)
     }
 }
 
@@ -301,7 +311,7 @@ object! {
 object! {
     /// The event `metadata`, the last one.
     pub struct Metadata<'a> {
-        usage: Option<TokenUsage<'a>>,
+        usage: Option<Raw<'a>>,
     }
 }
 
@@ -316,7 +326,7 @@ object! {
 object! {
     pub struct TitanEmbedResponse<'a> {
         embedding: Raw<'a>,
-        input_text_token_count as "inputTextTokenCount": Option<u64>,
+        input_text_token_count as "inputTextTokenCount": Count,
     }
 }
 

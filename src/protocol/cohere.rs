@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::openai::chat::{FunctionCall, ImagePart, TextPart};
-use super::usage::Usage;
+use super::usage::{Count, Counts, Usage};
 use super::wire::{Number, Raw, TextOr, object, tagged};
 
 object! {
@@ -107,7 +107,7 @@ object! {
         /// `COMPLETE`, `STOP_SEQUENCE`, `MAX_TOKENS`, `TOOL_CALL`, `ERROR`, `TIMEOUT`
         finish_reason: Option<Cow<'a, str>>,
         message: AnswerMessage<'a>,
-        usage: Option<Counts<'a>>,
+        usage: Option<Raw<'a>>,
     }
 }
 
@@ -120,34 +120,33 @@ object! {
 }
 
 object! {
-    pub struct Counts<'a> {
+    pub struct Billing<'a> {
         /// What is paid for: without what Cohere adds to a prompt.
         billed_units: Option<Tokens<'a>>,
         tokens: Option<Tokens<'a>>,
-        cached_tokens: Option<Number<'a>>,
+        cached_tokens: Count,
     }
 }
 
 object! {
     pub struct Tokens<'a> {
-        input_tokens: Option<Number<'a>>,
-        output_tokens: Option<Number<'a>>,
+        input_tokens: Count,
+        output_tokens: Count,
     }
 }
 
-impl From<&Counts<'_>> for Usage {
-    fn from(counts: &Counts<'_>) -> Self {
-        // The casts saturate.
-        let count = |number: &Option<Number<'_>>| {
-            number.as_ref().map_or(0, |number| number.as_f64().max(0.0) as u64)
-        };
-        let tokens = counts.tokens.as_ref().or(counts.billed_units.as_ref());
-        Self {
-            input: tokens.map_or(0, |tokens| count(&tokens.input_tokens)),
-            cached_input: count(&counts.cached_tokens),
-            output: tokens.map_or(0, |tokens| count(&tokens.output_tokens)),
-            ..Self::default()
+impl Billing<'_> {
+    /// What `usage` says; `None` if nothing, or what cannot be.
+    pub fn usage(json: &Raw<'_>) -> Option<Usage> {
+        let billing = Billing::from_json(json.as_str().as_bytes()).ok()?;
+        let tokens = billing.tokens.or(billing.billed_units)?;
+        let all = [tokens.input_tokens, tokens.output_tokens, billing.cached_tokens];
+        if all.contains(&Count::Absurd) {
+            return None;
         }
+        let [input, output, cached_input] = all.map(|count| count.get().unwrap_or_default());
+        let usage = Usage { input, cached_input, output, ..Usage::default() };
+        Counts { usage, total: None, least: 0 }.check().map(|counted| counted.usage)
     }
 }
 
@@ -261,7 +260,7 @@ object! {
     pub struct EndDelta<'a> {
         finish_reason: Option<Cow<'a, str>>,
         error: Option<Cow<'a, str>>,
-        usage: Option<Counts<'a>>,
+        usage: Option<Raw<'a>>,
     }
 }
 
@@ -287,18 +286,12 @@ object! {
 object! {
     pub struct EmbedResponse<'a> {
         embeddings: Embeddings<'a>,
-        meta: Option<Meta<'a>>,
+        meta: Option<Raw<'a>>,
     }
 }
 
 object! {
     pub struct Embeddings<'a> {
         float: Vec<Raw<'a>>,
-    }
-}
-
-object! {
-    pub struct Meta<'a> {
-        billed_units: Option<Tokens<'a>>,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::usage::Usage;
+use super::usage::{Count, Counted, Counts, Usage};
 use super::wire::{Number, Raw, object};
 
 object! {
@@ -140,7 +140,7 @@ object! {
     pub struct GenerateContentResponse<'a> {
         candidates: Option<Vec<Candidate<'a>>>,
         prompt_feedback as "promptFeedback" or "prompt_feedback": Option<PromptFeedback<'a>>,
-        usage_metadata as "usageMetadata" or "usage_metadata": Option<UsageMetadata<'a>>,
+        usage_metadata as "usageMetadata" or "usage_metadata": Option<Raw<'a>>,
         model_version as "modelVersion" or "model_version": Option<Cow<'a, str>>,
         response_id as "responseId" or "response_id": Option<Cow<'a, str>>,
         /// Instead of all else: the stream has failed.
@@ -164,41 +164,66 @@ object! {
 
 object! {
     pub struct UsageMetadata<'a> {
-        prompt_token_count as "promptTokenCount" or "prompt_token_count": Option<u64>,
-        cached_content_token_count as "cachedContentTokenCount" or "cached_content_token_count": Option<u64>,
-        tool_use_prompt_token_count as "toolUsePromptTokenCount" or "tool_use_prompt_token_count": Option<u64>,
-        candidates_token_count as "candidatesTokenCount" or "candidates_token_count": Option<u64>,
-        thoughts_token_count as "thoughtsTokenCount" or "thoughts_token_count": Option<u64>,
-        total_token_count as "totalTokenCount" or "total_token_count": Option<u64>,
+        prompt_token_count as "promptTokenCount" or "prompt_token_count": Count,
+        cached_content_token_count as "cachedContentTokenCount" or "cached_content_token_count": Count,
+        tool_use_prompt_token_count as "toolUsePromptTokenCount" or "tool_use_prompt_token_count": Count,
+        candidates_token_count as "candidatesTokenCount" or "candidates_token_count": Count,
+        thoughts_token_count as "thoughtsTokenCount" or "thoughts_token_count": Count,
+        total_token_count as "totalTokenCount" or "total_token_count": Count,
     }
 }
 
 impl From<Usage> for UsageMetadata<'_> {
     fn from(usage: Usage) -> Self {
-        let some = |count: u64| Some(count).filter(|count| *count > 0);
+        let some = |count: u64| Some(count).filter(|count| *count > 0).into();
         Self {
-            prompt_token_count: Some(usage.input),
+            prompt_token_count: usage.input.into(),
             cached_content_token_count: some(usage.cached_input),
-            candidates_token_count: Some(usage.output.saturating_sub(usage.reasoning)),
+            candidates_token_count: usage.output.saturating_sub(usage.reasoning).into(),
             thoughts_token_count: some(usage.reasoning),
-            total_token_count: Some(usage.total()),
+            total_token_count: usage.total().into(),
             ..Self::default()
         }
     }
 }
 
-impl From<&UsageMetadata<'_>> for Usage {
-    fn from(usage: &UsageMetadata<'_>) -> Self {
-        let sum = |a: Option<u64>, b: Option<u64>| {
-            a.unwrap_or_default().saturating_add(b.unwrap_or_default())
-        };
-        Self {
-            input: sum(usage.prompt_token_count, usage.tool_use_prompt_token_count),
-            cached_input: usage.cached_content_token_count.unwrap_or_default(),
-            cache_write: 0,
-            output: sum(usage.candidates_token_count, usage.thoughts_token_count),
-            reasoning: usage.thoughts_token_count.unwrap_or_default(),
+impl UsageMetadata<'_> {
+    /// What `usageMetadata` says; `None` if nothing, or what cannot be.
+    pub fn usage(json: &Raw<'_>) -> Option<Usage> {
+        let counts = UsageMetadata::from_json(json.as_str().as_bytes()).ok()?;
+        counts.counted().filter(|_| !counts.is_empty()).map(|counted| counted.usage)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all() == [Count::Absent; 6]
+    }
+
+    pub(super) fn counted(&self) -> Option<Counted> {
+        if self.all().contains(&Count::Absurd) {
+            return None;
         }
+        let [prompt, said, thought, tools, cached_input, _] =
+            self.all().map(|count| count.get().unwrap_or_default());
+        let usage = Usage {
+            input: prompt.saturating_add(tools),
+            cached_input,
+            cache_write: 0,
+            output: said.saturating_add(thought),
+            reasoning: thought,
+        };
+        let least = prompt.saturating_add(said);
+        Counts { usage, total: self.total_token_count.get(), least }.check()
+    }
+
+    fn all(&self) -> [Count; 6] {
+        [
+            self.prompt_token_count,
+            self.candidates_token_count,
+            self.thoughts_token_count,
+            self.tool_use_prompt_token_count,
+            self.cached_content_token_count,
+            self.total_token_count,
+        ]
     }
 }
 
@@ -230,14 +255,14 @@ object! {
 object! {
     pub struct EmbedContentResponse<'a> {
         embedding: ContentEmbedding<'a>,
-        usage_metadata as "usageMetadata" or "usage_metadata": Option<UsageMetadata<'a>>,
+        usage_metadata as "usageMetadata" or "usage_metadata": Option<Raw<'a>>,
     }
 }
 
 object! {
     pub struct BatchEmbedContentsResponse<'a> {
         embeddings: Vec<ContentEmbedding<'a>>,
-        usage_metadata as "usageMetadata" or "usage_metadata": Option<UsageMetadata<'a>>,
+        usage_metadata as "usageMetadata" or "usage_metadata": Option<Raw<'a>>,
     }
 }
 

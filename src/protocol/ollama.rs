@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::openai::chat::FunctionTool;
-use super::usage::Usage;
+use super::usage::{Count, Usage};
 use super::wire::{Number, Raw, TextOr, object, tagged};
 
 object! {
@@ -113,8 +113,8 @@ object! {
         /// `stop`, `length`, `load`
         done_reason: Option<Cow<'a, str>>,
         /// Absent where Ollama still knew the prompt.
-        prompt_eval_count: Option<u64>,
-        eval_count: Option<u64>,
+        prompt_eval_count: Count,
+        eval_count: Count,
         /// In nanoseconds, as the next three.
         total_duration: Option<u64>,
         load_duration: Option<u64>,
@@ -126,13 +126,14 @@ object! {
 }
 
 impl ChatResponse<'_> {
-    /// `None` where nothing was counted.
+    /// `None` where nothing was counted, or what cannot be.
     pub fn usage(&self) -> Option<Usage> {
-        self.eval_count.or(self.prompt_eval_count).map(|_| Usage {
-            input: self.prompt_eval_count.unwrap_or_default(),
-            output: self.eval_count.unwrap_or_default(),
-            ..Usage::default()
-        })
+        let all = [self.prompt_eval_count, self.eval_count];
+        if all.contains(&Count::Absurd) || all == [Count::Absent; 2] {
+            return None;
+        }
+        let [input, output] = all.map(|count| count.get().unwrap_or_default());
+        Some(Usage { input, output, ..Usage::default() })
     }
 }
 
@@ -153,6 +154,6 @@ object! {
         embeddings: Vec<Raw<'a>>,
         total_duration: Option<u64>,
         load_duration: Option<u64>,
-        prompt_eval_count: Option<u64>,
+        prompt_eval_count: Count,
     }
 }

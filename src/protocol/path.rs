@@ -115,6 +115,15 @@ impl<'a> Path<'a> {
         rest.is_some_and(|rest| WITHOUT_MODEL.iter().any(|prefix| is_under(&rest, prefix)))
     }
 
+    /// Whether a call asks for nothing but how many tokens another one would have: Anthropic's
+    /// `messages/count_tokens`, OpenAI's `responses/input_tokens`, Gemini's `:countTokens`.
+    pub fn counts_tokens(&self) -> bool {
+        let path = self.without_query();
+        let of_gemini = || ModelPath::of(self).is_some() && path.ends_with(b":countTokens");
+        let known = [&b"/v1/messages/count_tokens"[..], b"/v1/responses/input_tokens"];
+        self.means_something && (known.contains(&path) || of_gemini())
+    }
+
     /// Whether it is of Ollama's own API.
     pub fn is_ollamas(&self) -> bool {
         self.text.starts_with(b"/api/")

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 use super::skim::{Interest, Member, Sink, Skimmer};
 use super::sse::{self, Decoder, Format, Frame};
-use super::usage::{self, Quality, Report, Usage};
+use super::usage::{self, Quality, Report, Usage, estimate};
 use super::{Dialect, Operation};
 use crate::error::{Error, Kind};
 
@@ -90,6 +90,7 @@ impl Relay {
                 strip: !client_asked_for_usage,
                 phase: Phase::Opening,
                 report: Report::default(),
+                is_summed: false,
                 events: 0,
                 content_events: 0,
                 text: 0,
@@ -167,9 +168,18 @@ impl Relay {
         self.reader.content_events
     }
 
-    /// What is known by now; `estimated_input` is used where the provider reports none.
+    /// What is known by now; `estimated_input` is used where the provider reports none. As long as
+    /// the model speaks, a report is about what it said before.
     pub fn usage(&self, estimated_input: u64) -> (Usage, Quality) {
-        self.reader.report.usage(self.reader.operation, self.reader.text, estimated_input)
+        let Reader { operation, text, is_summed, .. } = self.reader;
+        let (mut usage, quality) = self.reader.report.usage(operation, text, estimated_input);
+        match (self.reader.phase, quality) {
+            (Phase::Opening | Phase::Content, Quality::Exact) if !is_summed => {
+                usage.output = usage.output.max(estimate(text));
+                (usage, Quality::Estimated)
+            }
+            _ => (usage, quality),
+        }
     }
 }
 
@@ -257,6 +267,8 @@ struct Reader {
     strip: bool,
     phase: Phase,
     report: Report,
+    /// The report is about the whole answer, although the stream has not ended.
+    is_summed: bool,
     events: u64,
     content_events: u64,
     /// Bytes of what the model said.
@@ -345,6 +357,7 @@ impl Reader {
         }
         self.reported(Report::read(value));
         let only_usage = value.starts_with(b"{") && is_empty_array(found.choices);
+        self.is_summed |= only_usage;
         if only_usage && self.strip { Cut::Event } else { Cut::Nothing }
     }
 
@@ -355,7 +368,11 @@ impl Reader {
             b"message_start" => {
                 self.reported(found.nested_report().map(Report::without_output));
             }
-            b"message_delta" => self.reported(Report::read(found.usage.value)),
+            b"message_delta" => {
+                let report = Report::read(found.usage.value);
+                self.is_summed |= report.is_some();
+                self.reported(report);
+            }
             b"message_stop" => self.finish(),
             b"response.completed" | b"response.incomplete" => {
                 self.reported(found.nested_report());

@@ -68,7 +68,7 @@ pub(super) fn response(body: &[u8], context: &Context, asked: &Asked) -> Result<
     match maker(context)? {
         Maker::Titan => {
             let answer = TitanEmbedResponse::from_json(body)?;
-            vectors::write([answer.embedding], answer.input_text_token_count, context, asked)
+            vectors::write([answer.embedding], answer.input_text_token_count.get(), context, asked)
         }
         Maker::Cohere => {
             let answer = EmbedResponse::from_json(body)?;

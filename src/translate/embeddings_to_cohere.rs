@@ -12,9 +12,8 @@
 use super::fields::Warnings;
 use super::{Asked, Context, Translated, vectors};
 use crate::error::Error;
-use crate::protocol::cohere::{Counts, EmbedRequest, EmbedResponse};
+use crate::protocol::cohere::{Billing, EmbedRequest, EmbedResponse};
 use crate::protocol::openai::EmbeddingRequest;
-use crate::protocol::usage::Usage;
 
 pub(super) use super::openai_to_cohere::error;
 pub(super) use super::vectors::NoStream as Stream;
@@ -42,8 +41,6 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
 
 pub(super) fn response(body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
     let answer = EmbedResponse::from_json(body)?;
-    let tokens = answer.meta.and_then(|meta| meta.billed_units).map(|units| {
-        Usage::from(&Counts { billed_units: Some(units), ..Default::default() }).input
-    });
+    let tokens = answer.meta.as_ref().and_then(Billing::usage).map(|usage| usage.input);
     vectors::write(answer.embeddings.float, tokens, context, asked)
 }

@@ -15,6 +15,7 @@ use super::{Asked, Context, Translated, path, vectors};
 use crate::error::Error;
 use crate::protocol::gemini::{
     BatchEmbedContentsRequest, BatchEmbedContentsResponse, Content, EmbedContentRequest, Part,
+    UsageMetadata,
 };
 use crate::protocol::openai::EmbeddingRequest;
 
@@ -57,7 +58,8 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
 
 pub(super) fn response(body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
     let answer = BatchEmbedContentsResponse::from_json(body)?;
-    let tokens = answer.usage_metadata.and_then(|usage| usage.prompt_token_count);
+    let tokens =
+        answer.usage_metadata.as_ref().and_then(UsageMetadata::usage).map(|usage| usage.input);
     let values = answer.embeddings.into_iter().map(|embedding| embedding.values);
     vectors::write(values, tokens, context, asked)
 }

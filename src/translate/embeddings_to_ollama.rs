@@ -40,5 +40,5 @@ pub(super) fn request(body: &[u8], context: &Context) -> Result<Translated, Erro
 
 pub(super) fn response(body: &[u8], context: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
     let answer = EmbedResponse::from_json(body)?;
-    vectors::write(answer.embeddings, answer.prompt_eval_count, context, asked)
+    vectors::write(answer.embeddings, answer.prompt_eval_count.get(), context, asked)
 }

@@ -25,7 +25,7 @@ use crate::protocol::gemini::{
 };
 use crate::protocol::openai::EmbeddingRequest;
 use crate::protocol::openai::embeddings::Input;
-use crate::protocol::wire::{self, Rest};
+use crate::protocol::wire::{self, Raw, Rest};
 
 pub(super) use super::failure::openai as error;
 pub(super) use super::vectors::NoStream as Stream;
@@ -107,7 +107,8 @@ fn text<'a>(content: Content<'a>, at: &str) -> Result<Cow<'a, str>, Error> {
 pub(super) fn response(body: &[u8], _: &Context, asked: &Asked) -> Result<Vec<u8>, Error> {
     let (embeddings, tokens) = vectors::read(body)?;
     let usage_metadata = tokens
-        .map(|tokens| UsageMetadata { prompt_token_count: Some(tokens), ..Default::default() });
+        .map(|tokens| UsageMetadata { prompt_token_count: tokens.into(), ..Default::default() })
+        .map(|usage| Raw::from_wire(&usage));
     let mut embeddings =
         embeddings.into_iter().map(|values| ContentEmbedding { values, ..Default::default() });
     if asked.batch {

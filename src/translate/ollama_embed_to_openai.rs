@@ -60,7 +60,7 @@ pub(super) fn response(body: &[u8], context: &Context, _: &Asked) -> Result<Vec<
         embeddings,
         total_duration: Some(context.clock.elapsed()),
         load_duration: Some(0),
-        prompt_eval_count: tokens,
+        prompt_eval_count: tokens.into(),
         ..Default::default()
     };
     Ok(translated.to_json())

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use super::fields::{Warnings, invalid};
 use super::{Asked, Context};
 use crate::error::Error;
+use crate::protocol::Operation;
 use crate::protocol::openai::embeddings::{
     Embedding, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage, Input,
 };
-use crate::protocol::usage::estimate;
+use crate::protocol::usage::{Quality, Report, estimate};
 use crate::protocol::wire::Raw;
 
 /// The texts of a request. Numbers of tokens are OpenAI's own.
@@ -84,8 +85,9 @@ pub(super) fn read(body: &[u8]) -> Result<(Vec<Raw<'_>>, Option<u64>), Error> {
         return Err(super::failure::garbled());
     }
     let usage = answer.usage.and_then(|usage| {
-        let usage = EmbeddingUsage::from_json(usage.as_str().as_bytes()).ok()?;
-        usage.estimated.is_none().then_some(usage.prompt_tokens)
+        let report = Report::read(usage.as_str().as_bytes())?;
+        let (usage, quality) = report.usage(Operation::Embedding, 0, 0);
+        (quality == Quality::Exact).then_some(usage.input)
     });
     Ok((answer.data.into_iter().map(|embedding| embedding.embedding).collect(), usage))
 }

@@ -85,7 +85,7 @@ const NO_CAP: [&str; 17] = [
     "MAX_UNITS in src/limit/gcra.rs",
     "MAX_WINDOW in src/limit/gcra.rs",
     "MAX_BURST_RATIO in src/limit/gcra.rs",
-    "MAX_DRAIN in src/limit/gcra.rs",
+    "MAX_UNTOLD in src/protocol/usage/report.rs",
     "MAX_USD_PER_MILLION in src/price.rs",
     "MAX_CHOICES in src/routing/chain.rs",
     "MAX_EXPONENT in src/cache/canonical.rs",

@@ -28,10 +28,11 @@ pub(super) enum Field {
     Think,
     Options,
     Images,
+    Background,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Model,
         Self::Stream,
         Self::StreamOptions,
@@ -53,6 +54,7 @@ impl Field {
         Self::Think,
         Self::Options,
         Self::Images,
+        Self::Background,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -78,6 +80,7 @@ impl Field {
             Self::Think => "think",
             Self::Options => "options",
             Self::Images => "images",
+            Self::Background => "background",
         }
     }
 
@@ -130,6 +133,7 @@ impl Field {
             b"think" => Self::Think,
             b"options" => Self::Options,
             b"images" => Self::Images,
+            b"background" => Self::Background,
             _ => return None,
         })
     }

@@ -35,6 +35,7 @@ pub(super) fn read<'a>(
         choices: choices.max(1),
         needs,
         media,
+        background: false,
         open,
         path: Some(path),
         places,
@@ -171,8 +172,7 @@ impl<'m> Reader<'m> {
         })?;
         if let Some(image) = media {
             self.needs.vision |= image;
-            self.media.parts += 1;
-            self.media.bytes += scanner.position() - start;
+            self.media.add(image, scanner.position() - start);
         }
         Ok(())
     }

@@ -17,12 +17,20 @@ pub use crate::protocol::mistake::missing;
 use crate::protocol::mistake::{invalid_value, not_an_object};
 use crate::protocol::model_path::{self, ModelPath};
 use crate::protocol::text::is_shown;
+use crate::protocol::usage::estimate;
 use crate::protocol::{Path, fields, multipart};
 use reader::Reader;
 pub use source::{BOM, Shape, Source, unsupported};
 
 /// The longest model name, in bytes of its text.
 pub const MAX_MODEL_BYTES: usize = 256;
+
+/// What an image counts as, and other media at least: about what providers take for one of common
+/// size. They count by pixels, seconds and pages, which nobody here looks at.
+pub const PART_TOKENS: u64 = 1000;
+
+/// Of sound, films and documents, whose base64 is far longer than what they count as.
+const BYTES_PER_MEDIA_TOKEN: u64 = 256;
 
 /// A batch may repeat the model of its path so often.
 pub const MAX_PLACES: usize = 2_048;
@@ -41,6 +49,8 @@ pub struct Probe<'a> {
     pub choices: u64,
     pub needs: Needs,
     pub media: Media,
+    /// The answer says no more than that the model will work on it.
+    pub background: bool,
     /// Where a new member can be put into the body.
     pub open: Open,
     /// The path, where it names the model. The body may repeat that in `places`.
@@ -93,6 +103,18 @@ pub struct Needs {
 pub struct Media {
     pub parts: usize,
     pub bytes: usize,
+    /// What they may count as, roughly.
+    pub tokens: u64,
+}
+
+impl Media {
+    fn add(&mut self, image: bool, bytes: usize) {
+        let long = u64::try_from(bytes).unwrap_or(u64::MAX) / BYTES_PER_MEDIA_TOKEN;
+        let tokens = if image { PART_TOKENS } else { long.max(PART_TOKENS) };
+        self.parts = self.parts.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
 }
 
 impl<'a> Probe<'a> {
@@ -114,6 +136,7 @@ impl<'a> Probe<'a> {
             choices: reader.prompts.max(1).saturating_mul(reader.choices.max(1)),
             needs: reader.needs,
             media: reader.media,
+            background: reader.background,
             open,
             path: None,
             places: Vec::new(),
@@ -138,7 +161,8 @@ impl<'a> Probe<'a> {
             max_output_tokens: None,
             choices: 1,
             needs: Needs::default(),
-            media: Media { parts: 1, bytes: body.len() },
+            media: Media { parts: 1, bytes: body.len(), tokens: 0 },
+            background: false,
             open: Open { at: 0, empty: true },
             path: None,
             places: Vec::new(),
@@ -148,6 +172,12 @@ impl<'a> Probe<'a> {
     /// The path in which the model is this one; `None` where nothing has to change.
     pub fn path_with(&self, model: &str) -> Option<Vec<u8>> {
         ModelPath::of(self.path?)?.with(model)
+    }
+
+    /// Tokens of a request of this length: of its text by its bytes, of what is no text by its kind.
+    pub fn estimated_input(&self, length: usize) -> u64 {
+        let text = length.saturating_sub(self.media.bytes);
+        estimate(u64::try_from(text).unwrap_or(u64::MAX)).saturating_add(self.media.tokens)
     }
 
     /// Whether the caller itself asked for the usage event that ends a stream.

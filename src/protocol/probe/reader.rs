@@ -19,6 +19,7 @@ pub(super) struct Reader<'a> {
     pub(super) choices: u64,
     pub(super) needs: Needs,
     pub(super) media: Media,
+    pub(super) background: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -34,6 +35,7 @@ impl<'a> Reader<'a> {
             choices: 1,
             needs: Needs::default(),
             media: Media::default(),
+            background: false,
         }
     }
 
@@ -84,6 +86,7 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             (Field::Images, OllamaGenerate) => self.images(scanner),
+            (Field::Background, Responses) => self.background(scanner),
             _ => self.skip(scanner),
         }
     }
@@ -112,6 +115,16 @@ impl<'a> Reader<'a> {
             Kind::Null => scanner.null()?,
             other => return Err(invalid_type("stream", "a boolean", other)),
         }
+        Ok(())
+    }
+
+    /// Some servers take other words for true.
+    fn background(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Error> {
+        self.background = match scanner.kind()? {
+            Kind::Bool => scanner.boolean()?,
+            Kind::Null => scanner.null().map(|()| false)?,
+            _ => scanner.skip().map(|_| true)?,
+        };
         Ok(())
     }
 
@@ -162,7 +175,10 @@ impl<'a> Reader<'a> {
         scanner.object(|scanner, key| {
             if scanner.kind()? == Kind::Number && key.decode().as_deref() == Some("num_predict") {
                 let asked = std::str::from_utf8(scanner.number()?).ok();
-                self.max_output_tokens = asked.and_then(|digits| digits.parse().ok());
+                // Ollama takes any number, and of two the last one.
+                let asked = asked.and_then(|digits| digits.parse::<f64>().ok());
+                let asked = asked.filter(|tokens| *tokens > 0.0).map(|tokens| tokens as u64);
+                self.max_output_tokens = self.max_output_tokens.max(asked);
                 Ok(())
             } else {
                 self.skip(scanner)
@@ -226,6 +242,7 @@ impl<'a> Reader<'a> {
                 return self.skip(scanner);
             }
             let mut part = Part::Text;
+            let mut is_text = false;
             let start = scanner.position();
             scanner.object(|scanner, key| match (key.raw, scanner.kind()?) {
                 (b"type", Kind::String) => {
@@ -233,16 +250,33 @@ impl<'a> Reader<'a> {
                     Ok(())
                 }
                 (b"content" | b"output", Kind::Array) => self.parts(scanner),
+                (b"source", Kind::Object) => {
+                    is_text = self.source(scanner)?;
+                    Ok(())
+                }
                 _ => self.skip(scanner),
             })?;
-            if part != Part::Text {
+            if part != Part::Text && !is_text {
                 self.needs.vision |= part == Part::Image;
-                self.media.parts += 1;
-                self.media.bytes += scanner.position() - start;
+                self.media.add(part == Part::Image, scanner.position() - start);
             }
             Ok(())
         })?;
         Ok(())
+    }
+
+    /// Where Anthropic's parts have what they are made of; says whether that is text.
+    fn source(&mut self, scanner: &mut Scanner<'a>) -> Result<bool, Error> {
+        let mut is_text = false;
+        scanner.object(|scanner, key| match (key.raw, scanner.kind()?) {
+            (b"type", Kind::String) => {
+                is_text = matches!(scanner.text()?.raw, b"text" | b"content");
+                Ok(())
+            }
+            (b"content", Kind::Array) => self.parts(scanner),
+            _ => self.skip(scanner),
+        })?;
+        Ok(is_text)
     }
 
     /// Ollama's `images`: a list of base64 texts.
@@ -253,7 +287,7 @@ impl<'a> Reader<'a> {
         }
         let count = scanner.array(|scanner, _| self.skip(scanner))?;
         self.needs.vision |= count > 0;
-        self.media.parts += count;
+        (0..count).for_each(|_| self.media.add(true, 0));
         self.media.bytes += scanner.position() - start;
         Ok(())
     }
@@ -316,8 +350,14 @@ impl Part {
     fn of(kind: &[u8]) -> Self {
         match kind {
             b"image_url" | b"input_image" | b"image" => Self::Image,
-            b"input_audio" | b"audio_url" | b"video_url" | b"file" | b"input_file"
-            | b"document" => Self::Media,
+            b"computer_call_output" => Self::Image,
+            b"input_audio"
+            | b"audio_url"
+            | b"video_url"
+            | b"file"
+            | b"input_file"
+            | b"document"
+            | b"image_generation_call" => Self::Media,
             _ => Self::Text,
         }
     }

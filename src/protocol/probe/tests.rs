@@ -71,7 +71,7 @@ fn media_counts_its_own_bytes_only() {
     let part = r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}"#;
     let body = format!(r#"{{"messages":[{{"role":"user","content":["text", {part}]}}]}}"#);
     let probe = Probe::read(body.as_bytes(), Operation::Chat).unwrap();
-    assert_eq!(probe.media, Media { parts: 1, bytes: part.len() });
+    assert_eq!(probe.media, Media { parts: 1, bytes: part.len(), tokens: PART_TOKENS });
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(super) fn stop_reason(reason: Option<&str>, calls: bool, refused: bool) -> &
 }
 
 pub(super) fn usage_of(report: Option<Report>) -> Option<Usage> {
-    report.map(|report| report.usage(Operation::Chat, 0, 0).0)
+    report.and_then(|report| report.believed(Operation::Chat))
 }
 
 /// Anthropic always has one.

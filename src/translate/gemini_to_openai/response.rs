@@ -27,7 +27,7 @@ pub(in crate::translate) fn response(
     });
     let translated = GenerateContentResponse {
         candidates: Some(candidates.collect()),
-        usage_metadata: answer.report.map(|report| usage_of(&report)),
+        usage_metadata: answer.report.and_then(|report| usage_of(&report)),
         model_version: Some(context.model.as_str().into()),
         response_id: answer.id.or_else(|| Some(context.request_id.as_str().into())),
         ..Default::default()
@@ -108,6 +108,7 @@ pub(super) fn finish_reason(reason: Option<&str>, refused: bool) -> &'static str
     }
 }
 
-pub(super) fn usage_of<'a>(report: &Report) -> UsageMetadata<'a> {
-    UsageMetadata::from(report.usage(Operation::Chat, 0, 0).0)
+pub(super) fn usage_of<'a>(report: &Report) -> Option<Raw<'a>> {
+    let usage = report.believed(Operation::Chat)?;
+    Some(Raw::from_wire(&UsageMetadata::from(usage)))
 }

@@ -157,7 +157,7 @@ impl Stream {
         let report = self.report.as_ref().filter(|_| last);
         let event = GenerateContentResponse {
             candidates: Some(candidates),
-            usage_metadata: report.map(usage_of),
+            usage_metadata: report.and_then(usage_of),
             model_version: Some(self.model.as_str().into()),
             response_id: Some(self.id.as_deref().unwrap_or(&self.request_id).into()),
             ..Default::default()

@@ -202,7 +202,7 @@ fn last<'a>(
     first: u64,
     context: &Context,
 ) -> ChatResponse<'a> {
-    let usage: Option<Usage> = report.map(|report| report.usage(Operation::Chat, 0, 0).0);
+    let usage: Option<Usage> = report.and_then(|report| report.believed(Operation::Chat));
     let total = context.clock.elapsed();
     let reason = if reason == Some("length") { "length" } else { "stop" };
     ChatResponse {
@@ -210,9 +210,9 @@ fn last<'a>(
         done_reason: Some(reason.into()),
         total_duration: Some(total),
         load_duration: Some(0),
-        prompt_eval_count: usage.map(|usage| usage.input),
+        prompt_eval_count: usage.map(|usage| usage.input).into(),
         prompt_eval_duration: Some(first),
-        eval_count: usage.map(|usage| usage.output),
+        eval_count: usage.map(|usage| usage.output).into(),
         eval_duration: Some(total.saturating_sub(first)),
         ..line
     }

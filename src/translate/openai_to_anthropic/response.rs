@@ -75,5 +75,5 @@ pub(super) fn finish_reason(stop_reason: Option<&str>) -> &'static str {
 }
 
 pub(super) fn usage_of(report: Option<Report>) -> Option<Usage> {
-    report.map(|report| report.usage(Operation::Messages, 0, 0).0)
+    report.and_then(|report| report.believed(Operation::Messages))
 }

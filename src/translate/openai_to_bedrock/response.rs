@@ -5,8 +5,7 @@ use serde_json::json;
 use super::super::chat::{Reply, function_call};
 use super::super::{Asked, Context, failure};
 use crate::error::{Error, Kind};
-use crate::protocol::bedrock::{ConverseResponse, Problem};
-use crate::protocol::usage::Usage;
+use crate::protocol::bedrock::{ConverseResponse, Problem, TokenUsage};
 use crate::protocol::wire::Raw;
 
 pub(in crate::translate) fn response(
@@ -35,7 +34,7 @@ pub(in crate::translate) fn response(
             }
         }
     }
-    let usage = answer.usage.as_ref().map(Usage::from);
+    let usage = answer.usage.as_ref().and_then(TokenUsage::usage);
     Ok(Reply::write(vec![reply], None, usage, context, asked))
 }
 

@@ -4,9 +4,8 @@ use super::super::chat::{Chunks, function_call};
 use super::super::{Asked, Context};
 use super::response::{exception, finish_reason, redacted, thinking};
 use crate::error::Error;
-use crate::protocol::bedrock::{BlockDelta, BlockStart, Delta, MessageStop, Metadata};
+use crate::protocol::bedrock::{BlockDelta, BlockStart, Delta, MessageStop, Metadata, TokenUsage};
 use crate::protocol::sse::MAX_FRAME;
-use crate::protocol::usage::Usage;
 
 pub(in crate::translate) struct Stream {
     chunks: Chunks,
@@ -60,7 +59,7 @@ impl Stream {
             b"metadata" if self.stopped => {
                 let usage = Metadata::from_json(data)?.usage;
                 self.done = true;
-                self.chunks.end(usage.as_ref().map(Usage::from), out);
+                self.chunks.end(usage.as_ref().and_then(TokenUsage::usage), out);
             }
             // An error has another name than any event.
             _ if name.ends_with(b"xception") || name.ends_with(b"rror") => {

@@ -5,9 +5,8 @@ use super::super::names::call_id;
 use super::super::{Asked, Context, failure};
 use crate::error::{Error, Kind};
 use crate::protocol::cohere::{
-    CallEvent, ChatResponse, ContentEvent, EndDelta, Event, Part, Problem,
+    Billing, CallEvent, ChatResponse, ContentEvent, EndDelta, Event, Part, Problem,
 };
-use crate::protocol::usage::Usage;
 use crate::protocol::wire;
 
 pub(in crate::translate) fn response(
@@ -31,7 +30,7 @@ pub(in crate::translate) fn response(
         let function = call.function.unwrap_or_default();
         reply.add_call(function_call(id, function.name, function.arguments));
     }
-    let usage = answer.usage.as_ref().map(Usage::from);
+    let usage = answer.usage.as_ref().and_then(Billing::usage);
     Ok(Reply::write(vec![reply], answer.id, usage, context, asked))
 }
 
@@ -128,7 +127,7 @@ impl Stream {
         let reason = finish_reason(delta.finish_reason.as_deref(), delta.error.as_deref())?;
         self.done = true;
         self.chunks.finish(0, reason, out);
-        self.chunks.end(delta.usage.as_ref().map(Usage::from), out);
+        self.chunks.end(delta.usage.as_ref().and_then(Billing::usage), out);
         Ok(())
     }
 }

@@ -8,9 +8,8 @@ use super::super::chat::{Reply, function_call};
 use super::super::names::call_id;
 use super::super::{Asked, Context, failure};
 use crate::error::{Error, Kind, Retry};
-use crate::protocol::gemini::{Candidate, FunctionCall, GenerateContentResponse};
+use crate::protocol::gemini::{Candidate, FunctionCall, GenerateContentResponse, UsageMetadata};
 use crate::protocol::openai::chat::FunctionToolCall;
-use crate::protocol::usage::Usage;
 use crate::protocol::wire::Raw;
 
 pub(in crate::translate) fn response(
@@ -29,7 +28,7 @@ pub(in crate::translate) fn response(
         // The prompt was blocked.
         replies.push(Reply { finish_reason: "content_filter", ..Default::default() });
     }
-    let usage = answer.usage_metadata.as_ref().map(Usage::from);
+    let usage = answer.usage_metadata.as_ref().and_then(UsageMetadata::usage);
     Ok(Reply::write(replies, answer.response_id, usage, context, asked))
 }
 

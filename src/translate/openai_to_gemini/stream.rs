@@ -4,7 +4,7 @@ use super::super::chat::Chunks;
 use super::super::{Asked, Context};
 use super::response::{call_of, error, finish_reason};
 use crate::error::Error;
-use crate::protocol::gemini::{Candidate, GenerateContentResponse};
+use crate::protocol::gemini::{Candidate, GenerateContentResponse, UsageMetadata};
 use crate::protocol::usage::Usage;
 
 pub(in crate::translate) struct Stream {
@@ -41,7 +41,9 @@ impl Stream {
         if event.error.is_some() {
             return Err(error(500, data));
         }
-        self.usage = event.usage_metadata.as_ref().map(Usage::from).or(self.usage);
+        if let Some(usage) = &event.usage_metadata {
+            self.usage = UsageMetadata::usage(usage);
+        }
         self.chunks.start(event.response_id.as_deref(), out);
         let candidates = event.candidates.unwrap_or_default();
         if candidates.is_empty()

@@ -23,7 +23,7 @@ pub(in crate::translate) fn response(
     let mut spoken = answer.first();
     let reason = spoken.finish_reason.take();
     let output = items(spoken, &asked.names, context);
-    let usage = answer.report.map(|report| report.usage(Operation::Chat, 0, 0).0);
+    let usage = answer.report.and_then(|report| report.believed(Operation::Chat));
     Ok(whole(context, asked, reason.as_deref(), output, usage).to_json())
 }
 
@@ -175,6 +175,5 @@ pub(super) fn id<'a>(context: &Context, prefix: &str, index: usize) -> Cow<'a, s
 }
 
 pub(super) fn usage_of(usage: &Raw<'_>) -> Option<Usage> {
-    let report = Report::read(usage.as_str().as_bytes())?;
-    Some(report.usage(Operation::Chat, 0, 0).0)
+    Report::read(usage.as_str().as_bytes())?.believed(Operation::Chat)
 }

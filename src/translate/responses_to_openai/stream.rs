@@ -80,7 +80,9 @@ impl Stream {
         let Some(chunk) = chunk(data)? else {
             return self.finish(out);
         };
-        self.usage = chunk.usage.as_ref().and_then(usage_of).or(self.usage);
+        if let Some(usage) = &chunk.usage {
+            self.usage = usage_of(usage);
+        }
         for choice in chunk.choices.into_iter().flatten() {
             let Self { sequence, writer, .. } = self;
             writer.start(out);
