@@ -17,6 +17,11 @@ pub struct Price {
 }
 
 impl Price {
+    /// Whether nothing costs anything.
+    pub fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Micro-dollars, rounded up once over the whole answer. Usage that do not add up (more cached
     /// than read) are charged as reported, never below zero; a cost beyond `u64` is `u64::MAX`.
     pub fn cost_microusd(&self, tokens: &Usage) -> u64 {

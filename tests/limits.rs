@@ -15,7 +15,7 @@ use llm_gateway::host::fake::Fake;
 use llm_gateway::limit::{
     Amount, DEFAULT_SLOTS, KeyPart, Limiter, Mode, OnContention, Rules, Spec, Subject,
 };
-use llm_gateway::routing::Allow;
+use llm_gateway::routing::{Allow, Spelled};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000_000);
 
@@ -36,7 +36,8 @@ fn limiter(host: &Fake, key: &[KeyPart], requests: u64, slots: NonZeroU32) -> Li
 
 fn subject(client: u32) -> Subject<'static> {
     let client_ip = Some(IpAddr::V4(Ipv4Addr::from_bits(client)));
-    Subject { consumer: None, client_ip, model: "m", provider: "p" }
+    static NAMES: Spelled = Spelled::none();
+    Subject { consumer: None, client_ip, model: "m", provider: "p", names: &NAMES }
 }
 
 /// Whether a request passes; a place that is contended for is asked again, as a caller would.

@@ -88,8 +88,10 @@ impl Default for Gateway {
 fn gateway(root: &Object<'_>) -> Gateway {
     let (routing, reach) = models::read(root);
     let auth = auth::read(root, &reach);
-    let limits = root.get("limits").map(|node| rules(&node, &limits::read(&node, &auth, &reach)));
     let limiter = root.get("limiter").map(|node| limits::settings(&node));
+    let unpriced = limiter.unwrap_or_default().unpriced;
+    let known = limits::Known { auth: &auth, reach: &reach, table: &routing, unpriced };
+    let limits = root.get("limits").map(|node| rules(&node, &limits::read(&node, known)));
     let cache = root.get("cache").and_then(|node| cache::read(&node, &reach));
     let breaker = root.get("breaker").map(|node| breaker::settings(&node));
     let client_ip = root.get("client_ip").map(|node| node.object(&["trusted_hops"]));

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::names::{self, LABEL, Reach, label};
 use super::schema::{Node, Object};
+use super::shown::Quoted;
 use crate::identity::{self, Auth};
 use crate::limit::gcra::{MAX_BURST_RATIO, MAX_UNITS, MAX_WINDOW, MIN_WINDOW, Quota};
 use crate::limit::{Amount, DEFAULT_SLOTS, KeyPart, Mode, OnContention, Spec};
 use crate::price;
-use crate::routing::Allow;
+use crate::routing::{Allow, Meant, Table};
 
 /// What all limits share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,35 +21,58 @@ pub struct LimiterSettings {
     pub on_contention: OnContention,
     /// The estimate for a request that does not bound its answer, in tokens.
     pub default_output_tokens: u64,
+    pub unpriced: Unpriced,
+}
+
+/// What becomes of a limit of money that is about models without a price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unpriced {
+    /// The load is refused.
+    #[default]
+    Refuse,
+    /// They cost nothing.
+    Free,
 }
 
 impl Default for LimiterSettings {
     fn default() -> Self {
         let on_contention = OnContention::default();
         let default_output_tokens = DEFAULT_OUTPUT_TOKENS;
-        Self { slots: DEFAULT_SLOTS, on_contention, default_output_tokens }
+        let unpriced = Unpriced::default();
+        Self { slots: DEFAULT_SLOTS, on_contention, default_output_tokens, unpriced }
     }
 }
 
 pub(super) fn settings(node: &Node<'_>) -> LimiterSettings {
-    let object = node.object(&["slots", "on_contention", "default_output_tokens"]);
+    let object = node.object(&["slots", "on_contention", "default_output_tokens", "unpriced"]);
     let slots = object.get("slots").and_then(|node| node.whole(SLOTS));
     let slots = slots.and_then(|slots| NonZeroU32::new(u32::try_from(slots).ok()?));
     let on_contention = object.get("on_contention").and_then(|node| node.word(&ON_CONTENTION));
     let tokens = object.get("default_output_tokens").and_then(|node| node.whole(OUTPUT_TOKENS));
+    let unpriced = object.get("unpriced").and_then(|node| node.word(&UNPRICED));
     let default = LimiterSettings::default();
     LimiterSettings {
         slots: slots.unwrap_or(default.slots),
         on_contention: on_contention.unwrap_or(default.on_contention),
         default_output_tokens: tokens.unwrap_or(default.default_output_tokens),
+        unpriced: unpriced.unwrap_or(default.unpriced),
     }
 }
 
-pub(super) fn read(node: &Node<'_>, auth: &Auth, reach: &Reach) -> Vec<Spec> {
+/// What limits speak of.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) auth: &'a Auth,
+    pub(super) reach: &'a Reach,
+    pub(super) table: &'a Table,
+    pub(super) unpriced: Unpriced,
+}
+
+pub(super) fn read(node: &Node<'_>, known: Known<'_>) -> Vec<Spec> {
     let mut names = BTreeMap::new();
     let specs = node.list("limits", MAX_LIMITS).into_iter().filter_map(|node| {
         let object = node.object(&KEYS);
-        let spec = spec(&object, auth, reach)?;
+        let spec = spec(&object, known)?;
         if let Some(first) = names.insert(spec.name.clone(), format!("{}.name", node.path())) {
             object.get("name")?.wrong(format_args!("another name than {first}"));
         }
@@ -57,7 +81,8 @@ pub(super) fn read(node: &Node<'_>, auth: &Auth, reach: &Reach) -> Vec<Spec> {
     specs.collect()
 }
 
-fn spec(object: &Object<'_>, auth: &Auth, reach: &Reach) -> Option<Spec> {
+fn spec(object: &Object<'_>, known: Known<'_>) -> Option<Spec> {
+    let Known { auth, reach, .. } = known;
     let name = object
         .need("name", LABEL)
         .and_then(|node| node.text(LABEL, |text| label(text).then_some(text)));
@@ -88,9 +113,8 @@ fn spec(object: &Object<'_>, auth: &Auth, reach: &Reach) -> Option<Spec> {
     if requests.is_none() && tokens.is_none() && cost.is_none() {
         object.nothing("requests, tokens or cost_usd");
     }
-    if cost.is_some() && !reach.priced(&models) {
-        let node = object.get("cost_usd")?;
-        node.mistake("a limit of money", "a price at one of the models that it is about");
+    if let Some(node) = object.get("cost_usd") {
+        check_prices(&node, &models, known);
     }
     Some(Spec {
         name: name?.into(),
@@ -103,6 +127,42 @@ fn spec(object: &Object<'_>, auth: &Auth, reach: &Reach) -> Option<Spec> {
         consumers: consumers.unwrap_or_default(),
         mode: mode.unwrap_or_default(),
     })
+}
+
+/// A limit of money sees only what has a price. With one model that has none, whoever is over the
+/// limit goes on there.
+fn check_prices(node: &Node<'_>, models: &Allow, known: Known<'_>) {
+    let meant = Meant::new(models);
+    let mut prices = BTreeMap::new();
+    for (name, targets) in known.table.reachable() {
+        let targets: Vec<_> = targets.collect();
+        if meant.may_mean(&name, targets.iter().copied()) {
+            prices.extend(targets.iter().map(|target| (target.index, *target)));
+        }
+    }
+    let without: Vec<_> = prices.values().filter(|target| target.price.is_none()).collect();
+    if prices.is_empty() || without.is_empty() {
+        return;
+    }
+    if known.unpriced == Unpriced::Free {
+        if without.len() == prices.len() {
+            node.mistake("a limit of money", "a price at one of the models that it is about");
+        }
+        return;
+    }
+    let names = without
+        .iter()
+        .take(MAX_NAMED)
+        .map(|target| Quoted(&format!("{}/{}", target.provider.name, target.label)).to_string());
+    let more = match without.len().checked_sub(MAX_NAMED) {
+        Some(more @ 1..) => format!(" and {more} more"),
+        _ => String::new(),
+    };
+    let names = names.collect::<Vec<_>>().join(", ");
+    node.mistake(
+        "a limit of money",
+        format_args!("a price (0 is one) at {names}{more}, or limiter.unpriced: free"),
+    );
 }
 
 /// `60`, or `{limit: 60, burst: 10}`.
@@ -156,11 +216,13 @@ const KEY_PARTS: [(&str, KeyPart); 4] = [
 const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 const ON_CONTENTION: [(&str, OnContention); 2] =
     [("deny", OnContention::Deny), ("allow", OnContention::Allow)];
+const UNPRICED: [(&str, Unpriced); 2] = [("refuse", Unpriced::Refuse), ("free", Unpriced::Free)];
 const WINDOW: &str = "a duration";
 const USD: &str = "an amount in USD above 0, at most six decimals";
 const CONSUMER: &str = "the name of a consumer";
 
 const MAX_LIMITS: usize = 64;
+const MAX_NAMED: usize = 8;
 /// About 30 KB to 500 MB of shared data.
 const SLOTS: RangeInclusive<u64> = 64..=1 << 20;
 const OUTPUT_TOKENS: RangeInclusive<u64> = 1..=10_000_000;

@@ -28,7 +28,7 @@ mod wire;
 pub use azure::AzureVersion;
 pub use cache::{Backend, BackendProtocol, CacheSettings};
 pub use gateway::{Gateway, LogRequests, Unmatched};
-pub use limits::LimiterSettings;
+pub use limits::{LimiterSettings, Unpriced};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{Api, Credential, Provider};
 pub use wire::{MAX_BYTES, MAX_DEPTH};

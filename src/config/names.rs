@@ -10,23 +10,14 @@ use crate::routing::{Allow, Pattern, Table};
 pub(super) struct Reach {
     exact: BTreeSet<Pattern>,
     wild: Vec<Pattern>,
-    /// Those with a price.
-    priced: Vec<Pattern>,
     nothing: bool,
 }
 
 impl Reach {
     pub(super) fn of(table: &Table) -> Self {
-        let mut reach = Self {
-            exact: BTreeSet::new(),
-            wild: Vec::new(),
-            priced: Vec::new(),
-            nothing: table.targets().is_empty(),
-        };
-        for (name, mut targets) in table.reachable() {
-            if targets.any(|target| target.price.is_some()) {
-                reach.priced.push(name.clone());
-            }
+        let mut reach =
+            Self { exact: BTreeSet::new(), wild: Vec::new(), nothing: table.targets().is_empty() };
+        for (name, _) in table.reachable() {
             if name.is_wildcard() {
                 reach.wild.push(name);
             } else {
@@ -44,15 +35,6 @@ impl Reach {
             false => self.exact.contains(pattern),
         };
         self.nothing || exact() || self.wild.iter().any(|name| name.overlaps(pattern))
-    }
-
-    /// Whether anything that `allow` lets through has a price.
-    pub(super) fn priced(&self, allow: &Allow) -> bool {
-        self.nothing
-            || self.priced.iter().any(|name| match allow {
-                Allow::Everything => true,
-                Allow::Only(patterns) => patterns.iter().any(|pattern| pattern.overlaps(name)),
-            })
     }
 }
 

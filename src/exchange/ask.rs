@@ -6,9 +6,9 @@ use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, gate, l
 use crate::error::{Error, Kind};
 use crate::host::{Buffer, Decimal, Flow, Host, Map, SafeValue, Status, Timestamp};
 use crate::protocol::probe::{self, BOM, Probe, Shape, Source};
-use crate::protocol::usage::estimate;
+use crate::protocol::usage::Usage;
 use crate::protocol::{Operation, Path, query};
-use crate::routing::{Capabilities, Chain, Entry};
+use crate::routing::{Capabilities, Chain, Entry, Spelled};
 
 /// The body came whole.
 pub(super) fn body(
@@ -59,26 +59,27 @@ pub(super) fn body(
         Ok(chain) => chain,
         Err(refusal) => return answer::refuse(call, Some(asked.into()), &refusal, host),
     };
-    let mut routed = Routed::new(call, asked, &body, &probe, &chain, service, now);
+    let path = headers.get(":path").unwrap_or_default();
+    let estimate = limits::estimate(call.operation, path, &body, &probe, service);
+    let mut routed = Routed::new(call, asked, estimate, &probe, &chain, service, now);
     let ticket = match limits::admit(&mut routed, service, now, host) {
         Ok(ticket) => ticket,
         Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
     };
-    let estimate = limits::estimate(&routed, &probe, service);
     match caching::consult(&mut routed, &headers, &body, service, now, host) {
         Consulted::Serve(hit) => {
-            limits::spend(ticket);
+            limits::keep(ticket);
             caching::serve(routed, &hit, host)
         }
         Consulted::Wait(wait) => {
-            let joining = Joining { routed, ticket, estimate, source, wait };
+            let joining = Joining { routed, ticket, source, wait };
             (State::Joining(Box::new(joining)), Flow::Pause)
         }
         Consulted::Refuse(error) => {
-            limits::spend(ticket);
+            limits::keep(ticket);
             answer::refuse(routed.call, Some(routed.asked), &error, host)
         }
-        Consulted::Go => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
+        Consulted::Go => send::send(routed, ticket, &probe, &body, service, now, host),
     }
 }
 
@@ -126,19 +127,19 @@ pub(super) fn go_on(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let Joining { routed, ticket, estimate, source, .. } = joining;
+    let Joining { routed, ticket, source, .. } = joining;
     let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
         Ok(body) => body,
         Err(status) => {
-            limits::spend(ticket);
+            limits::keep(ticket);
             let lost = unreadable(status, host);
             return answer::refuse(routed.call, Some(routed.asked), &lost, host);
         }
     };
     match source.read(&body, routed.call.operation) {
-        Ok(probe) => send::send(routed, ticket, estimate, &probe, &body, service, now, host),
+        Ok(probe) => send::send(routed, ticket, &probe, &body, service, now, host),
         Err(mistake) => {
-            limits::spend(ticket);
+            limits::keep(ticket);
             answer::refuse(routed.call, Some(routed.asked), &mistake, host)
         }
     }
@@ -148,7 +149,7 @@ impl Routed {
     fn new(
         call: Call,
         asked: &str,
-        body: &[u8],
+        estimate: Usage,
         probe: &Probe<'_>,
         chain: &Chain<'_>,
         service: &Service,
@@ -162,14 +163,15 @@ impl Routed {
             let target = targets.get(entry.target.index)?.clone();
             Some(Hop { target, model: entry.model.into() })
         };
-        let text = body.len().saturating_sub(probe.media.bytes);
         Self {
             asked: asked.into(),
             attempts: first.attempts.clone(),
             hops: entries.into_iter().filter_map(hop).collect(),
             stream: probe.stream,
             asked_for_usage: probe.asked_for_usage(),
-            estimated_input: estimate(u64::try_from(text).unwrap_or(u64::MAX)),
+            estimate,
+            background: probe.background,
+            names: Spelled::none(),
             reservation: None,
             call,
         }

@@ -167,12 +167,12 @@ pub(super) fn wake(
         None => (State::Joining(joining), Flow::Pause),
         Some(Consulted::Serve(hit)) => {
             let Joining { routed, ticket, .. } = *joining;
-            limits::spend(ticket);
+            limits::keep(ticket);
             serve(routed, &hit, host)
         }
         Some(Consulted::Refuse(error)) => {
             let Joining { routed, ticket, .. } = *joining;
-            limits::spend(ticket);
+            limits::keep(ticket);
             answer::refuse(routed.call, Some(routed.asked), &error, host)
         }
         Some(Consulted::Wait(_) | Consulted::Go) => ask::go_on(*joining, service, now, host),

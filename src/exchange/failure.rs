@@ -3,11 +3,12 @@
 
 use super::answer::PROVIDER_REQUEST_ID;
 use super::response::{Ending, Relaying, provider_id};
-use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer};
+use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer, charge};
 use crate::error::{Error, Kind, Retry};
 use crate::handoff;
 use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::failure::Told;
+use crate::protocol::usage::{Quality, Usage};
 
 /// An answer with an error status.
 pub(super) fn headers(
@@ -32,7 +33,10 @@ pub(super) fn headers(
                 let answer = replace(routed, error.status(), &error, id, host);
                 coded(answer, NOT_TRIED)
             }
-            Some(error) => replace(routed, error.status(), &error, id, host),
+            Some(error) => {
+                let usage = charge::of_timeout(&details, &routed, host);
+                charged(replace(routed, error.status(), &error, id, host), usage)
+            }
             None => pass(routed, status),
         };
     }
@@ -131,6 +135,14 @@ fn coded((mut state, flow): (State, Flow), code: &'static str) -> (State, Flow) 
         && let Some(problem) = &mut ended.error
     {
         problem.code = code;
+    }
+    (state, flow)
+}
+
+/// What the provider may have done of it all the same.
+fn charged((mut state, flow): (State, Flow), usage: Option<(Usage, Quality)>) -> (State, Flow) {
+    if let State::Answered(ended) = &mut state {
+        ended.usage = usage;
     }
     (state, flow)
 }

@@ -1,29 +1,29 @@
 //! What a request takes from the limits before it goes on, and what it gives back.
 
 use super::request::report;
-use super::{Call, Routed, Service};
+use super::{Call, Hop, Routed, Service};
 use crate::error::Error;
 use crate::host::{Host, Map, Pairs, Timestamp};
 use crate::limit::headers::RateHeaders;
 use crate::limit::{Notes, Refused, Reservation, Spend, Subject, Ticket};
-use crate::protocol::Operation;
 use crate::protocol::probe::Probe;
 use crate::protocol::usage::Usage;
-use crate::routing::Target;
+use crate::protocol::{Operation, Path};
+use crate::routing::{Spelled, Target};
 
 /// What a call asks for, as far as limits care.
 #[derive(Clone, Copy)]
 struct Ask<'a> {
     /// The name as it was asked for.
     model: &'a str,
-    /// Of the first attempt.
-    target: Option<&'a Target>,
+    hops: &'a [Hop],
+    names: &'a Spelled,
 }
 
 impl<'a> Ask<'a> {
     fn of(routed: &'a mut Routed) -> (&'a mut Call, Self) {
-        let Routed { call, asked, hops, .. } = routed;
-        (call, Self { model: asked, target: hops.first().map(|hop| &*hop.target) })
+        let Routed { call, asked, hops, names, .. } = routed;
+        (call, Self { model: asked, hops, names })
     }
 }
 
@@ -35,6 +35,10 @@ pub(super) fn admit(
     host: &impl Host,
 ) -> Result<Option<Ticket>, Error> {
     let Some(limiter) = &service.limiter else { return Ok(None) };
+    if service.by_model_name {
+        let behind = routed.hops.iter().map(|hop| (&*hop.target, &*hop.model));
+        routed.names = Spelled::new(&routed.asked, behind);
+    }
     let (call, ask) = Ask::of(routed);
     match limiter.admit_request(host, &subject(call, ask, service), now) {
         Ok(ticket) => {
@@ -54,7 +58,7 @@ pub(super) fn pass(
     host: &impl Host,
 ) -> Result<(), Error> {
     let Some(limiter) = &service.limiter else { return Ok(()) };
-    let ask = Ask { model: "", target: None };
+    let ask = Ask { model: "", hops: &[], names: &Spelled::none() };
     match limiter.admit_request(host, &subject(call, ask, service), now) {
         Ok(ticket) => {
             count(ticket.notes(), service, host);
@@ -65,18 +69,23 @@ pub(super) fn pass(
     }
 }
 
-/// It is going to spend this much, as far as its body tells.
+/// It is going to spend this much, as far as its body tells, at whichever provider of its chain is
+/// the dearest.
 pub(super) fn reserve(
     routed: &mut Routed,
     ticket: Option<Ticket>,
-    estimate: &Usage,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) -> Result<Option<Reservation>, Error> {
     let (Some(limiter), Some(ticket)) = (&service.limiter, ticket) else { return Ok(None) };
+    let estimate = routed.estimate;
+    let sizeless = routed.call.operation == Operation::Other && estimate.total() > 0;
     let (call, ask) = Ask::of(routed);
-    let estimate = cost(ask.target, estimate);
+    let mut estimate = spend_at_most(ask.hops, &estimate);
+    if sizeless && ask.hops.iter().any(|hop| hop.target.price.is_some_and(|it| !it.is_free())) {
+        estimate.cost_microusd = estimate.cost_microusd.max(1);
+    }
     match ticket.reserve(limiter, host, &subject(call, ask, service), estimate, now) {
         Ok(reservation) => {
             count(reservation.notes(), service, host);
@@ -88,7 +97,7 @@ pub(super) fn reserve(
 }
 
 /// The request was answered without a provider: it counts, and spends nothing else.
-pub(super) fn spend(ticket: Option<Ticket>) {
+pub(super) fn keep(ticket: Option<Ticket>) {
     if let Some(ticket) = ticket {
         ticket.spend();
     }
@@ -96,32 +105,43 @@ pub(super) fn spend(ticket: Option<Ticket>) {
 
 /// What a request may use at most: all of its text as input, and the longest answer that it allows
 /// or, where it sets no bound, the configured one. Of calls that are not read, nobody knows what
-/// they will say.
-pub(super) fn estimate(routed: &Routed, probe: &Probe<'_>, service: &Service) -> Usage {
-    let output = match routed.call.operation {
+/// they will say: they take at least one token, so that who has none left is refused. To count
+/// tokens costs none.
+pub(super) fn estimate(
+    operation: Operation,
+    path: &[u8],
+    body: &[u8],
+    probe: &Probe<'_>,
+    service: &Service,
+) -> Usage {
+    if operation == Operation::Other && Path::read(path).counts_tokens() {
+        return Usage::default();
+    }
+    let output = match operation {
         Operation::Embedding
         | Operation::OllamaEmbed
         | Operation::GeminiEmbed
         | Operation::GeminiBatchEmbed
         | Operation::Other
         | Operation::Models => 0,
-        _ => probe.max_output_tokens.unwrap_or(service.config.limiter.default_output_tokens),
+        // Some servers take 0 for no bound.
+        _ => (probe.max_output_tokens.filter(|tokens| *tokens > 0))
+            .unwrap_or(service.config.limiter.default_output_tokens),
     };
     let output = output.saturating_mul(probe.choices);
-    Usage { input: routed.estimated_input, output, ..Usage::default() }
+    Usage { input: probe.estimated_input(body.len()).max(1), output, ..Usage::default() }
 }
 
 /// Puts what was used in the place of what was reserved; nothing, where the provider refused.
 pub(super) fn settle(
     reservation: Reservation,
-    used: Option<&Usage>,
-    target: Option<&Target>,
+    spent: Option<Spend>,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) {
-    let notes = match used {
-        Some(used) => reservation.settle(host, cost(target, used), now),
+    let notes = match spent {
+        Some(spent) => reservation.settle(host, spent, now),
         None => reservation.release(host, now),
     };
     count(&notes, service, host);
@@ -163,19 +183,27 @@ fn refusal(
 }
 
 fn subject<'a>(call: &Call, ask: Ask<'a>, service: &'a Service) -> Subject<'a> {
+    let first = ask.hops.first();
+    let model = first.filter(|_| service.by_model);
     Subject {
         consumer: service.consumer(call).map(|consumer| &*consumer.name),
         client_ip: call.client_ip,
-        model: ask.model,
-        provider: ask.target.map_or("", |target| &target.provider.name),
+        model: model.map_or("", |hop| service.config.routing.counted_as(&hop.model)),
+        provider: first.map_or("", |hop| &hop.target.provider.name),
+        names: ask.names,
     }
 }
 
-/// A model without a price costs nothing.
-fn cost(target: Option<&Target>, usage: &Usage) -> Spend {
-    let price = target.and_then(|target| target.price);
-    let cost_microusd = price.map_or(0, |price| price.cost_microusd(usage));
+/// What so much costs at this provider. A model without a price costs nothing.
+pub(super) fn spend(target: &Target, usage: &Usage) -> Spend {
+    let cost_microusd = target.price.map_or(0, |price| price.cost_microusd(usage));
     Spend { tokens: usage.total(), cost_microusd }
+}
+
+/// What so much costs at the dearest of these.
+pub(super) fn spend_at_most(hops: &[Hop], usage: &Usage) -> Spend {
+    let costs = hops.iter().map(|hop| spend(&hop.target, usage).cost_microusd);
+    Spend { tokens: usage.total(), cost_microusd: costs.max().unwrap_or(0) }
 }
 
 fn count(notes: &Notes, service: &Service, host: &impl Host) {

@@ -4,7 +4,7 @@
 //! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
 //! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
 //! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
-//! [`respell`], [`gate`], [`limits`] and [`caching`] are what those ask along the way; [`keeping`] and
+//! [`respell`], [`gate`], [`limits`], [`charge`] and [`caching`] are what those ask along the way; [`keeping`] and
 //! [`fleet`] are what the cache does with answers, and beyond this process.
 
 use std::net::IpAddr;
@@ -19,12 +19,13 @@ use crate::limit::{Reservation, Standings, Ticket};
 use crate::protocol::Operation;
 use crate::protocol::probe::Source;
 use crate::protocol::usage::{Quality, Usage};
-use crate::routing::{Attempts, Target};
+use crate::routing::{Attempts, Spelled, Target};
 
 mod answer;
 mod ask;
 mod attempts;
 mod caching;
+mod charge;
 mod failure;
 mod fleet;
 mod gate;
@@ -103,7 +104,6 @@ pub struct Reading {
 pub struct Joining {
     routed: Routed,
     ticket: Option<Ticket>,
-    estimate: Usage,
     source: Source,
     wait: Wait,
 }
@@ -120,8 +120,12 @@ pub struct Routed {
     stream: bool,
     /// The caller itself asked for the usage at the end of a stream.
     asked_for_usage: bool,
-    /// Input tokens by the length of the request, for providers that report none.
-    estimated_input: u64,
+    /// What it may use at most, for providers that report nothing.
+    estimate: Usage,
+    /// The model works on it after it has answered.
+    background: bool,
+    /// The names that limits know its models by, if any asks for them.
+    names: Spelled,
     /// What was taken from the limits until the truth is known.
     reservation: Option<Reservation>,
 }

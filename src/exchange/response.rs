@@ -5,14 +5,14 @@ use super::request::report;
 use super::{Ended, Routed, Service, State, failure, keeping, limits};
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::stream::{End, Phase, Relay, Relayed};
-use crate::protocol::usage::{Meter, Quality, Usage};
+use crate::protocol::usage::Meter;
 use crate::protocol::{Dialect, Operation};
 
 /// An answer on its way.
 pub struct Relaying {
     pub(super) routed: Routed,
     pub(super) status: u16,
-    reader: Reader,
+    pub(super) reader: Reader,
     pub(super) first_token: Option<Timestamp>,
     pub(super) ending: Ending,
 }
@@ -29,8 +29,9 @@ pub(super) enum Ending {
     Cut,
 }
 
-enum Reader {
+pub(super) enum Reader {
     Stream(Box<Relay>),
+    /// A document, or a stream that only its client understands.
     Json(Box<Meter>),
     /// Nothing that could be read: sound, images, what is compressed.
     Opaque,
@@ -125,23 +126,6 @@ impl Relaying {
         Self { routed, status, reader: Reader::Opaque, first_token: None, ending }
     }
 
-    /// What is known of the usage by now; `None` of what is no answer of a model.
-    pub(super) fn usage(&self) -> Option<(Usage, Quality)> {
-        if !matches!(self.status, 200..300) {
-            return None;
-        }
-        // Of a call that is not read only a report counts: an upload is not its tokens.
-        let input = match self.routed.call.operation {
-            Operation::Other => 0,
-            _ => self.routed.estimated_input,
-        };
-        Some(match &self.reader {
-            Reader::Stream(relay) => relay.usage(input),
-            Reader::Json(meter) => meter.usage(input),
-            Reader::Opaque => (Usage { input, ..Usage::default() }, Quality::Missing),
-        })
-    }
-
     /// How it ended, now that the exchange is over: Envoy tells no filter when a provider resets.
     pub(super) fn ended(&self, host: &impl Host) -> Ending {
         let finished = match &self.reader {
@@ -211,7 +195,11 @@ impl Reader {
             return Self::Opaque;
         }
         let is_lines = LINES.iter().any(|lines| is_type(kind, lines));
-        if is_lines || is_type(kind, b"text/event-stream") {
+        let is_stream = is_type(kind, b"text/event-stream");
+        if operation == Operation::Other && is_stream {
+            return Self::Json(Box::new(Meter::of_events(operation)));
+        }
+        if is_lines || is_stream {
             // What is not framed as the protocol has it would only be garbled.
             let as_expected = is_lines == (operation.dialect() == Dialect::Ollama);
             let relay = Relay::new(operation, routed.asked_for_usage).filter(|_| as_expected);

@@ -9,20 +9,17 @@ use crate::limit::Ticket;
 use crate::protocol::Operation;
 use crate::protocol::edit::Edits;
 use crate::protocol::probe::Probe;
-use crate::protocol::usage::Usage;
 
-#[expect(clippy::too_many_arguments, reason = "the whole of a request, at the end of its way")]
 pub(super) fn send(
     mut routed: Routed,
     ticket: Option<Ticket>,
-    estimate: Usage,
     probe: &Probe<'_>,
     body: &[u8],
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    match limits::reserve(&mut routed, ticket, &estimate, service, now, host) {
+    match limits::reserve(&mut routed, ticket, service, now, host) {
         Ok(reservation) => routed.reservation = reservation,
         Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
     }

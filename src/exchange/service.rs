@@ -9,7 +9,7 @@ use crate::cache::sweep::Sweeper;
 use crate::config::{self, Backend, CacheSettings};
 use crate::host::{Host, Status};
 use crate::identity::Consumer;
-use crate::limit::{KeyPart, Limiter};
+use crate::limit::{KeyPart, Limiter, Rule};
 use crate::metrics::{LimitLabels, Registry, Shape};
 use crate::routing::Breaker;
 use crate::store::Lost;
@@ -30,6 +30,10 @@ pub struct Service {
     sweeper: Sweeper,
     /// Some limit counts by the caller's address.
     pub(super) by_client_ip: bool,
+    /// Some limit counts by the model.
+    pub(super) by_model: bool,
+    /// Some limit is about some models only.
+    pub(super) by_model_name: bool,
 }
 
 /// Why a valid configuration cannot run here.
@@ -74,10 +78,23 @@ impl Service {
         let mut worker = [0; 8];
         host.fill(&mut worker)?;
         Registry::announce(host, &config.hash)?;
-        let by_client_ip = rules.iter().any(|rule| rule.counts_by(KeyPart::ClientIp));
+        let by = |part| rules.iter().any(|rule| rule.counts_by(part));
+        let (by_client_ip, by_model) = (by(KeyPart::ClientIp), by(KeyPart::Model));
+        let by_model_name = rules.iter().any(Rule::names_models);
         let sweeper = Sweeper { id: u64::from_le_bytes(worker), born: host.now() };
         let breaker = Breaker::new(config.breaker, config.routing.targets().len());
-        Ok(Self { metrics, limiter, cache, backend, breaker, sweeper, by_client_ip, config })
+        Ok(Self {
+            metrics,
+            limiter,
+            cache,
+            backend,
+            breaker,
+            sweeper,
+            by_client_ip,
+            by_model,
+            by_model_name,
+            config,
+        })
     }
 
     /// How often [`Service::tick`] is wanted; zero: never.

@@ -2,12 +2,13 @@
 
 use super::response::{Ending, Relaying};
 use super::{
-    Call, Ended, Joining, Problem, Routed, Served, Service, State, attempts, failure, keeping,
-    limits,
+    Call, Ended, Joining, Problem, Routed, Served, Service, State, attempts, charge, failure,
+    keeping, limits,
 };
 use crate::config::LogRequests;
 use crate::error::Kind;
 use crate::host::{Decimal, Event, Host, Timestamp};
+use crate::limit::Spend;
 use crate::log;
 use crate::metrics::Phase;
 use crate::protocol::usage::{Quality, Usage};
@@ -44,9 +45,7 @@ pub(super) fn settle(state: State, service: &Service, now: Timestamp, host: &imp
     let Some(mut ended) = Ended::at_end(state, host) else { return };
     let reservation = ended.served.as_mut().and_then(|served| served.reservation.take());
     if let Some(reservation) = reservation {
-        let target = ended.served.as_ref().and_then(Served::target);
-        let used = ended.usage.as_ref().map(|(usage, _)| usage);
-        limits::settle(reservation, used, target, service, now, host);
+        limits::settle(reservation, ended.spend(), service, now, host);
     }
     keeping::abandon(&mut ended.call.caching, service, host);
     publish(&mut ended, service, host);
@@ -78,14 +77,12 @@ impl Ended {
             State::Reading(reading) => Self::of(reading.call),
             State::Joining(joining) => {
                 let Joining { routed, ticket, .. } = *joining;
-                limits::spend(ticket);
+                limits::keep(ticket);
                 Self { asked: Some(routed.asked), ..Self::of(routed.call) }
             }
             State::Waiting(routed) => {
-                // Nobody knows what the provider did of it; it has read it.
-                let read = Usage { input: routed.estimated_input, ..Usage::default() };
+                let usage = charge::was_sent(host).then(|| charge::unanswered(&routed));
                 let (call, asked, served) = routed.served(host);
-                let usage = Some((read, Quality::Estimated));
                 Self { asked: Some(asked), served: Some(served), usage, ..Self::of(call) }
             }
             State::Failing(failing) => {
@@ -96,6 +93,12 @@ impl Ended {
             }
             State::Relaying(relaying) => Self::relayed(*relaying, host),
         })
+    }
+
+    /// What this is charged; `None`: nothing.
+    fn spend(&self) -> Option<Spend> {
+        let (usage, _) = self.usage.as_ref()?;
+        Some(charge::spend(self.served.as_ref()?, self.status, usage))
     }
 
     /// An answer that has passed, or of which no more will come.
@@ -148,8 +151,8 @@ fn count(ended: &Ended, service: &Service, now: Timestamp, host: &impl Host) {
     let Some((usage, quality)) = &ended.usage else { return };
     metrics.tokens(host, target, usage);
     metrics.usage(host, target, *quality);
-    if let Some(price) = target.price {
-        metrics.cost(host, target, price.cost_microusd(usage));
+    if let (Some(_), Some(spend)) = (target.price, ended.spend()) {
+        metrics.cost(host, target, spend.cost_microusd);
     }
     if let Some(consumer) = ended.call.consumer {
         metrics.consumer_tokens(host, consumer, usage.total());
@@ -208,10 +211,9 @@ fn publish_usage(usage: &Usage, quality: Quality, ended: &Ended, host: &impl Hos
     number(host, "llm_output_tokens", usage.output);
     number(host, "llm_tokens", usage.total());
     set(host, "llm_usage_quality", quality.label().as_bytes());
-    if let Some(price) =
-        ended.served.as_ref().and_then(Served::target).and_then(|target| target.price)
-    {
-        number(host, "llm_cost_microusd", price.cost_microusd(usage));
+    let target = ended.served.as_ref().and_then(Served::target);
+    if let (Some(_), Some(spend)) = (target.and_then(|target| target.price), ended.spend()) {
+        number(host, "llm_cost_microusd", spend.cost_microusd);
     }
 }
 

@@ -11,13 +11,16 @@
 //! compare with: no interval of time holds more than the burst and what the interval pays back.
 //!
 //! Debt that [`Quota::settle`] adds may exceed the burst (an answer was longer than estimated); later
-//! takes wait until it is paid. Debt that it returns never goes below nothing. So from an empty
+//! takes wait until it is paid. It never exceeds the burst by more than [`MAX_WINDOWS`] limits: what
+//! is above that is charged as so much, so that nobody is locked out for longer than as many
+//! windows, whatever a provider says. Debt that it returns never goes below nothing. So from an empty
 //! state on, whatever is reserved, used and returned, all use is at most the burst and what time
 //! paid back, and what is above it was under-estimated.
 //!
-//! Bounds: limit, burst and costs are at most 2^53 units, a window less than 2^52 ns, the time to
-//! pay back at most [`MAX_DRAIN`] = 2^62 ns. Hence a burst or a cost is below 2^105 parts, a debt at
-//! most 2^115, a payment below 2^117: sums stay far inside 128 bits, waits inside 64.
+//! Bounds: limit, burst and costs are at most 2^53 units, a window less than 2^52 ns. Hence a burst
+//! or a cost is below 2^105 parts, a debt below 2^110, a payment below 2^117: sums stay far inside
+//! 128 bits. A burst is at most 1024 limits, so a debt is paid back within 1040 windows: waits stay
+//! inside 64 bits.
 
 use std::time::Duration;
 
@@ -155,7 +158,8 @@ impl Quota {
     }
 
     fn max_debt(&self) -> u128 {
-        u128::from(self.limit) * u128::from(MAX_DRAIN)
+        let units = u128::from(self.burst) + u128::from(self.limit) * u128::from(MAX_WINDOWS);
+        units * u128::from(self.window)
     }
 
     fn nanos_to_pay(&self, parts: u128) -> u64 {
@@ -167,14 +171,18 @@ impl Quota {
 pub const MAX_UNITS: u64 = 1 << 53;
 pub const MIN_WINDOW: Duration = Duration::from_secs(1);
 pub const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 60 * 60);
-/// A full burst is paid back within 1024 windows, which is below [`MAX_DRAIN`].
+/// A full burst is paid back within so many windows.
 pub const MAX_BURST_RATIO: u64 = 1024;
-/// Debt that would take longer than this to pay back, 146 years, is forgiven.
-const MAX_DRAIN: u64 = 1 << 62;
+/// Debt above the burst that would take longer than so many windows to pay back is forgiven: many
+/// enough for what a real answer uses beyond its estimate, few enough for one that is wrong.
+pub const MAX_WINDOWS: u64 = 16;
 const CLOCK_STEP: u64 = 10_000_000_000;
 
 const _: () = assert!(MAX_WINDOW.as_nanos() < 1 << 52);
-const _: () = assert!(MAX_WINDOW.as_nanos() * (MAX_BURST_RATIO as u128) < MAX_DRAIN as u128);
+const _: () = assert!(
+    MAX_WINDOW.as_nanos() * ((MAX_BURST_RATIO + MAX_WINDOWS) as u128) < 1 << 62,
+    "a wait is nanoseconds in 64 bits, behind a time of day"
+);
 
 #[cfg(test)]
 mod tests {
@@ -272,6 +280,22 @@ mod tests {
         let day_before = Timestamp(START.0 - 86_400_000_000_000);
         let NotNow { wait } = quota.take(debt, quota.cost(1).unwrap(), day_before).unwrap_err();
         assert_eq!(wait, 100_000_000);
+    }
+
+    #[test]
+    fn nobody_is_locked_out_for_longer_than_some_windows() {
+        let quota = quota(100, MINUTE);
+        let one = quota.cost(1).unwrap();
+        let debt = quota.settle(Debt::default(), 10, u64::MAX, START);
+        assert_eq!(quota.standing(debt, START).used, 100 + 16 * 100);
+        let NotNow { wait } = quota.take(debt, one, START).unwrap_err();
+        assert!(wait <= 17 * 60_000_000_000, "{wait}");
+        // What is within that is charged to the unit.
+        let debt = quota.settle(Debt::default(), 10, 1234, START);
+        assert_eq!(quota.standing(debt, START).used, 1224);
+        // So is a debt that an earlier version let grow for 146 years.
+        let old = Debt { parts: u128::from(1u64 << 62) * 100, at: START };
+        assert_eq!(quota.standing(old, START).used, 1700);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::gcra::{Quota, QuotaError};
 use crate::identity::limiter_key;
-use crate::routing::Allow;
+use crate::routing::{Allow, Meant, Spelled};
 use crate::store::{Address, Slots};
 
 /// One entry of the `limits` section. Each amount in it becomes a [`Rule`].
@@ -20,7 +20,7 @@ pub struct Spec {
     pub tokens: Option<Amount>,
     pub cost_microusd: Option<Amount>,
     pub window: Duration,
-    /// Names as they are asked for.
+    /// Any name of the model: as it is asked for, a provider's own, or that behind the provider's.
     pub models: Allow,
     /// Only these; none: everybody.
     pub consumers: Vec<Box<str>>,
@@ -87,10 +87,13 @@ pub struct Subject<'a> {
     /// Only if authenticated: nobody chooses a key by a claim.
     pub consumer: Option<&'a str>,
     pub client_ip: Option<IpAddr>,
-    /// The name as it was asked for.
+    /// What the first attempt's model counts as, however it was spelled:
+    /// [`Table::counted_as`](crate::routing::Table::counted_as).
     pub model: &'a str,
     /// Of the first attempt: limits are taken before it is known whether others follow.
     pub provider: &'a str,
+    /// Every name of every model that may answer; not asked where no rule is about some models only.
+    pub names: &'a Spelled,
 }
 
 /// All rules of one configuration.
@@ -130,7 +133,7 @@ pub struct Rule {
     pub mode: Mode,
     pub(super) quota: Quota,
     key: Box<[KeyPart]>,
-    models: Allow,
+    models: Meant,
     consumers: Box<[Box<str>]>,
     id: [u8; 16],
 }
@@ -152,7 +155,7 @@ impl Rule {
                 mode: spec.mode,
                 quota,
                 key: spec.key.clone().into(),
-                models: spec.models.clone(),
+                models: Meant::new(&spec.models),
                 consumers: spec.consumers.clone().into(),
                 id: identity(spec, unit),
             }))
@@ -164,10 +167,15 @@ impl Rule {
         self.key.contains(&part)
     }
 
+    /// Whether it is about some models only.
+    pub fn names_models(&self) -> bool {
+        !self.models.is_everything()
+    }
+
     pub(super) fn applies(&self, subject: &Subject<'_>) -> bool {
         let listed = |name: &str| self.consumers.iter().any(|consumer| **consumer == *name);
         (self.consumers.is_empty() || subject.consumer.is_some_and(listed))
-            && self.models.allows(subject.model)
+            && self.models.means(subject.names)
     }
 
     pub(super) fn address(&self, slots: &Slots, subject: &Subject<'_>) -> Address {
@@ -221,7 +229,9 @@ mod tests {
     }
 
     fn subject() -> Subject<'static> {
-        Subject { consumer: Some("web"), client_ip: None, model: "gpt-4o", provider: "openai" }
+        static NAMES: Spelled = Spelled::none();
+        let (consumer, model, provider) = (Some("web"), "gpt-4o", "openai");
+        Subject { consumer, client_ip: None, model, provider, names: &NAMES }
     }
 
     fn rule(spec: &Spec) -> Rule {
@@ -250,11 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn filters_choose_by_asked_model_and_known_consumer() {
+    fn filters_choose_by_a_name_of_the_model_and_known_consumer() {
         let models = Allow::Only([Pattern::new("gpt-4*")].into());
         let by_model = rule(&Spec { models, ..spec() });
-        assert!(by_model.applies(&subject()));
-        assert!(!by_model.applies(&Subject { model: "llama", ..subject() }));
+        assert!(by_model.names_models() && !rule(&spec()).names_models());
+        let named = |name| Spelled::new(name, std::iter::empty());
+        assert!(by_model.applies(&Subject { names: &named("gpt-4o"), ..subject() }));
+        assert!(!by_model.applies(&Subject { names: &named("llama"), ..subject() }));
         let by_consumer = rule(&Spec { consumers: vec!["web".into()], ..spec() });
         assert!(by_consumer.applies(&subject()));
         assert!(!by_consumer.applies(&Subject { consumer: Some("app"), ..subject() }));

@@ -17,11 +17,14 @@ mod breaker;
 mod capability;
 mod chain;
 mod pattern;
+mod spelling;
 
 pub use breaker::{Breaker, BreakerSettings};
 pub use capability::Capabilities;
 pub use chain::{Chain, Entry, MAX_CHAIN, MAX_CHOICES};
 pub use pattern::{Allow, Pattern};
+use spelling::Spellings;
+pub use spelling::{Meant, Spelled};
 
 /// Every model and every provider of one configuration.
 #[derive(Debug, Default)]
@@ -30,6 +33,7 @@ pub struct Table {
     providers: Box<[Served]>,
     names: Names,
     targets: Box<[Arc<Target>]>,
+    spellings: Spellings,
     default_model: Option<Box<str>>,
 }
 
@@ -130,6 +134,7 @@ impl Table {
         Self {
             providers: served_by.into(),
             names: Names::new(names),
+            spellings: Spellings::new(targets.all.iter().map(|target| &*target.label)),
             targets: targets.all.into(),
             default_model,
         }
@@ -202,6 +207,11 @@ impl Table {
         whole.chain(prefixed).map(|(pattern, name): (_, &'a Name)| {
             (pattern, name.choices.iter().map(|choice| &*choice.target))
         })
+    }
+
+    /// The one name by which limits count a provider's `model`.
+    pub fn counted_as(&self, model: &str) -> &str {
+        self.spellings.counted_as(model)
     }
 
     /// Every target, for metrics that are defined once.

@@ -38,6 +38,7 @@ auth: {mode: off}
 consumer_header: x-consumer
 consumers: [{name: web}]
 limits: [{name: all, key: [consumer], tokens: 10000000000, cost_usd: 0.5, window: 1d}]
+limiter: {unpriced: free}
 attempts: {retry_on: [5xx, 429]}
 unmatched: reject
 unmatched: pass

@@ -85,6 +85,9 @@ pub(crate) struct Request {
     /// The end does not come.
     #[serde(default)]
     pub(crate) open: bool,
+    /// No host has a connection for it yet.
+    #[serde(default)]
+    pub(crate) waits_for_host: bool,
     /// `source.address`
     pub(crate) from: Option<String>,
 }

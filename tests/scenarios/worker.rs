@@ -137,7 +137,11 @@ impl Worker {
             parts.extend(bodies(chunks, request.open || !whole, request.end_apart));
         }
         parts.extend(request.trailers.as_ref().map(|trailers| Part::Trailers(pairs(trailers))));
-        self.upload(parts)
+        self.upload(parts)?;
+        if request.waits_for_host {
+            self.host.give_property(&["upstream", "address"], b"");
+        }
+        Ok(())
     }
 
     fn upload(&mut self, parts: Vec<Part>) -> Result<(), String> {
@@ -149,8 +153,12 @@ impl Worker {
             }
             stream.left = stream.request.headers().clone();
             if self.replied()? {
-                break;
+                return Ok(());
             }
+        }
+        // What has gone on whole has reached a host, unless a step says otherwise.
+        if self.stream.as_ref().is_some_and(|stream| stream.sent.ended) {
+            self.host.give_property(&["upstream", "address"], b"127.0.0.1:80");
         }
         Ok(())
     }

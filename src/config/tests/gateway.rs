@@ -47,7 +47,7 @@ fn design() -> Json {
             {"name": "gpt4-total", "key": [], "tokens": 10_000_000_000_u64, "window": "1h", "models": ["gpt-4*"], "mode": "shadow"},
             {"name": "daily-spend", "key": ["consumer"], "cost_usd": 25.5, "window": "1d"}
         ],
-        "limiter": {"slots": 65536, "on_contention": "deny"},
+        "limiter": {"slots": 65536, "on_contention": "deny", "unpriced": "free"},
         "cache": {"ttl": "5m", "max_entries": 1024, "max_entry_bytes": "256KiB", "scope": "consumer", "operations": ["chat", "embedding"], "mode": "on"},
         "client_ip": {"trusted_hops": 2},
         "max_request_bytes": "8MiB",
@@ -98,7 +98,8 @@ fn the_documented_configuration_is_read_from_every_spelling() {
             ("daily-spend", Unit::Cost, enforce),
         ]
     );
-    assert_eq!(gateway.limiter, LimiterSettings::default());
+    let limiter = LimiterSettings { unpriced: Unpriced::Free, ..LimiterSettings::default() };
+    assert_eq!(gateway.limiter, limiter);
 
     let cache = gateway.cache.unwrap();
     assert_eq!(cache.policy.mode, policy::Mode::On);
@@ -153,7 +154,7 @@ fn every_option_is_read() {
                 "requests": {"limit": 10, "burst": 20}, "cost_usd": {"limit": 0.5, "burst": 0.25},
                 "consumers": ["b"]
             }],
-            "limiter": {"slots": 1024, "on_contention": "allow", "default_output_tokens": 256},
+            "limiter": {"slots": 1024, "on_contention": "allow", "default_output_tokens": 256, "unpriced": "free"},
             "cache": {
                 "ttl": "250ms", "mode": "off", "scope": "global", "models": ["o1-mini"],
                 "single_flight_wait": "0ms", "backend": {"cluster": "redis", "timeout": "5ms"}
@@ -175,6 +176,7 @@ fn every_option_is_read() {
         slots: NonZeroU32::new(1024).unwrap(),
         on_contention: OnContention::Allow,
         default_output_tokens: 256,
+        unpriced: Unpriced::Free,
     };
     assert_eq!(gateway.limiter, limiter);
     let cache = gateway.cache.unwrap();
@@ -216,7 +218,7 @@ fn the_hash_tells_configurations_apart_and_not_spellings() {
         json!({"unmatched": null}),
         json!({"max_request_bytes": "9MiB"}),
         json!({"default_model": "gpt-4o"}),
-        json!({"limiter": null}),
+        json!({"limiter": {"unpriced": "free"}}),
         json!({"providers": {"openai": {"models": ["gpt-4o", "gpt-4o-mini", "b"]}, "ollama": {"models": ["llama3.2:1b"]}}, "limits": null}),
         json!({"providers": {"openai": {"models": ["gpt-4o", "gpt-4o-mini"]}, "ollama": {"models": ["llama3.2:1b", "b"]}}, "limits": null}),
         json!({"models": {"fast": [{"provider": "openai", "model": "gpt-4o"}], format!("{long}1"): [{"provider": "openai", "model": "gpt-4o"}]}}),

@@ -71,7 +71,7 @@ fn limits() {
         ),
         (
             limit(json!({"cost_usd": 25})),
-            "limits[0].cost_usd: found a limit of money, expected a price at one of the models that it is about",
+            "limits[0].cost_usd: found a limit of money, expected a price (0 is one) at \"openai/gpt-4o\", \"openai/o1-*\", or limiter.unpriced: free",
         ),
         (
             json!({"limits": [limit(json!({}))["limits"][0], limit(json!({}))["limits"][0]]}),
@@ -86,6 +86,10 @@ fn limits() {
             "limiter.on_contention: found \"wait\", expected deny or allow",
         ),
         (
+            json!({"limiter": {"unpriced": "ignore"}}),
+            "limiter.unpriced: found \"ignore\", expected refuse or free",
+        ),
+        (
             json!({"limiter": {"default_output_tokens": 0}}),
             "limiter.default_output_tokens: found 0, expected a whole number of 1 to 10000000",
         ),
@@ -97,6 +101,63 @@ fn limits() {
     }
     let of = |models: Json| changed(&priced, &limit(json!({"cost_usd": 1, "models": models})));
     assert_eq!(mistakes(&of(json!(["a"]))), [""; 0]);
+}
+
+/// Where a caller could go on without a price, a limit of money would not bind.
+#[test]
+fn a_limit_of_money_needs_a_price_wherever_it_applies() {
+    let price = json!({"input": 1, "output": 1});
+    let config = json!({
+        "providers": {
+            "openai": {"models": [{"name": "gpt-4o", "price": price}, "gpt-*"]},
+            "azure": {"models": [{"name": "gpt-4o", "price": price}], "priority": 1},
+            "local": {"models": [{"name": "llama", "price": {"input": 0, "output": 0}}, "phi", "Qwen:latest"]},
+        },
+        "models": {
+            "fast": [{"provider": "local", "model": "llama"}, {"provider": "openai", "model": "gpt-4o", "priority": 1}],
+            "cheap": [{"provider": "openai", "model": "gpt-4o"}, {"provider": "local", "model": "phi", "priority": 1}],
+        },
+    });
+    let lacks = |models: Json, unpriced: &str| {
+        let limit = json!({"name": "l", "key": [], "window": "1d", "cost_usd": 1});
+        let limit = changed(&limit, &json!({"models": models}));
+        let more = json!({"limits": [limit], "limiter": {"unpriced": unpriced}});
+        mistakes(&changed(&config, &more))
+    };
+    let refused = |names: &str| {
+        [format!(
+            "limits[0].cost_usd: found a limit of money, expected a price (0 is one) at {names}, or limiter.unpriced: free"
+        )]
+    };
+    let all = r#""local/phi", "local/Qwen:latest", "openai/gpt-*""#;
+    for (models, names) in [
+        (json!(null), all),
+        (json!(["*"]), all),
+        (json!(["gpt-4o-mini"]), r#""openai/gpt-*""#),
+        // Any model of a chain may answer.
+        (json!(["openai/*"]), r#""local/phi", "openai/gpt-*""#),
+        (json!(["cheap"]), r#""local/phi""#),
+        (json!(["azure/gpt-4o", "local/phi"]), r#""local/phi""#),
+        (json!(["Qwen:latest"]), r#""local/Qwen:latest""#),
+    ] {
+        assert_eq!(lacks(models.clone(), "refuse"), refused(names), "{models}");
+    }
+    for models in [json!(["azure/gpt-4o"]), json!(["llama"])] {
+        assert_eq!(lacks(models.clone(), "refuse"), [""; 0], "{models}");
+    }
+    assert_eq!(lacks(json!(null), "free"), [""; 0]);
+    assert_eq!(
+        lacks(json!(["local/Qwen:latest"]), "free"),
+        [
+            "limits[0].cost_usd: found a limit of money, expected a price at one of the models that it is about"
+        ]
+    );
+    // No more names than fit on a line.
+    let many: Vec<_> = (0..12).map(|n| format!("m{n}")).collect();
+    let config = changed(&served(json!("a")), &json!({"providers": {"openai": {"models": many}}}));
+    let limit = json!({"limits": [{"name": "l", "key": [], "window": "1d", "cost_usd": 1}]});
+    let said = mistakes(&changed(&config, &limit));
+    assert!(said[0].contains("\"openai/m7\" and 4 more, or"), "{said:?}");
 }
 
 #[test]
