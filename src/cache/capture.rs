@@ -2,6 +2,7 @@
 
 use super::policy::{Answer, Policy, Skip};
 use super::record::Form;
+use crate::protocol::Operation;
 
 /// An answer as the provider sent it, before anything is taken out of it for one client. Of the
 /// headers only the content type is kept: the others tell of one exchange, not of the answer.
@@ -18,6 +19,7 @@ pub struct Capture {
 impl Capture {
     pub(super) fn new(
         policy: &Policy,
+        operation: Operation,
         status: u16,
         content_type: &[u8],
         content_encoding: Option<&[u8]>,
@@ -25,7 +27,7 @@ impl Capture {
         let form = Form::of(content_type);
         let head =
             Answer { status, form, content_type, content_encoding, complete: false, body: b"" };
-        policy.may_store(&head)?;
+        policy.may_store(operation, &head)?;
         Ok(Self {
             form,
             status,
@@ -77,7 +79,6 @@ mod tests {
     use super::*;
     use crate::cache::policy::{Mode, Scope};
     use crate::cache::record::Ttl;
-    use crate::protocol::Operation;
 
     fn policy() -> Policy {
         Policy {
@@ -90,7 +91,8 @@ mod tests {
     }
 
     fn capture(chunks: &[&[u8]]) -> Capture {
-        let mut capture = Capture::new(&policy(), 200, b"application/json", None).unwrap();
+        let mut capture =
+            Capture::new(&policy(), Operation::Chat, 200, b"application/json", None).unwrap();
         chunks.iter().for_each(|chunk| {
             capture.chunk(chunk);
         });
@@ -119,11 +121,12 @@ mod tests {
     #[test]
     fn the_head_decides_whether_anything_is_kept() {
         let of = |status, content_type: &[u8], encoding: Option<&[u8]>| {
-            Capture::new(&policy(), status, content_type, encoding).map(|capture| capture.form)
+            let capture = Capture::new(&policy(), Operation::Chat, status, content_type, encoding);
+            capture.map(|capture| capture.form)
         };
         assert_eq!(of(200, b"application/json", None), Ok(Form::Json));
         assert_eq!(of(200, b"text/event-stream; charset=utf-8", None), Ok(Form::Stream));
-        assert_eq!(of(200, b"application/x-ndjson", None), Ok(Form::Stream));
+        assert_eq!(of(200, b"application/x-ndjson", None), Err(Skip::ContentType));
         assert_eq!(of(500, b"application/json", None), Err(Skip::Status));
         assert_eq!(of(200, b"text/html", None), Err(Skip::ContentType));
         assert_eq!(of(200, b"application/json", Some(b"br")), Err(Skip::Encoded));

@@ -7,9 +7,9 @@ use std::fmt;
 
 use memchr::memmem;
 
+use super::caller::tells_who_calls;
 use super::canonical::{Canonical, Fault};
 use crate::host::Pairs;
-use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::Operation;
 
 /// In front of every key outside this process, with the version of what goes into the digest.
@@ -23,6 +23,8 @@ pub struct Key([u8; 32]);
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub tenant: Tenant<'a>,
+    /// The host that was asked, in any case: two virtual hosts may lead to different servers.
+    pub host: &'a [u8],
     pub operation: Operation,
     /// Whose model it is: two providers may call different ones by the same name.
     pub provider: &'a str,
@@ -30,10 +32,19 @@ pub struct Subject<'a> {
     pub cluster: &'a str,
     /// What the model of the body was resolved to; it stands for the body's `model`.
     pub model: &'a str,
+    /// The cluster of Envoy's route as the request came. A route with a cluster of its own goes
+    /// there, whatever the gateway chose: two virtual hosts, or two routes that look at a header.
+    pub route: &'a [u8],
+    /// The path, as far as it says more than operation and model.
+    pub path: &'a [u8],
     /// The query of the path, without its question mark.
     pub query: &'a [u8],
     /// The request headers; those that change answers are picked out here.
     pub headers: &'a Pairs,
+    /// Further headers that an answer depends on, by the configuration: lower case, sorted.
+    pub vary: &'a [Box<str>],
+    /// The digest of the certificate that the caller showed to Envoy; empty if it showed none.
+    pub certificate: &'a [u8],
 }
 
 /// Who may share an answer.
@@ -77,13 +88,21 @@ impl Key {
         digest.part(name);
         if subject.tenant == Tenant::Caller {
             digest.headers(subject.headers, tells_who_calls);
+            digest.part(subject.certificate);
         }
+        digest.lower(subject.host);
         digest.part(operation.as_bytes());
         digest.part(subject.provider.as_bytes());
         digest.part(subject.cluster.as_bytes());
         digest.part(subject.model.as_bytes());
+        digest.part(subject.route);
+        digest.part(subject.path);
         digest.part(subject.query);
         digest.headers(subject.headers, varies);
+        for name in subject.vary {
+            digest.part(name.as_bytes());
+            digest.headers(subject.headers, |header| header == name.as_bytes());
+        }
         for (name, member) in body.members() {
             match effect(subject.operation, name) {
                 Effect::Keyed => digest.part(member),
@@ -139,13 +158,17 @@ impl Digest {
     }
 
     fn part(&mut self, bytes: &[u8]) {
-        self.small.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.length(bytes);
         if bytes.len() > SMALL.saturating_sub(self.small.len()) {
             self.flush();
             self.hasher.update(bytes);
         } else {
             self.small.extend_from_slice(bytes);
         }
+    }
+
+    fn length(&mut self, bytes: &[u8]) {
+        self.small.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     }
 
     fn flush(&mut self) {
@@ -158,7 +181,12 @@ impl Digest {
         Key(self.hasher.finalize().into())
     }
 
-    fn headers(&mut self, headers: &Pairs, picked: fn(&[u8]) -> bool) {
+    fn lower(&mut self, bytes: &[u8]) {
+        self.length(bytes);
+        self.small.extend(bytes.iter().map(u8::to_ascii_lowercase));
+    }
+
+    fn headers(&mut self, headers: &Pairs, picked: impl Fn(&[u8]) -> bool) {
         for (name, value) in headers.iter().filter(|(name, _)| picked(name)) {
             self.part(name);
             self.part(value);
@@ -246,19 +274,10 @@ fn varies(header: &[u8]) -> bool {
     VARYING.iter().any(|prefix| header.starts_with(prefix))
 }
 
-fn tells_who_calls(header: &[u8]) -> bool {
-    let credential = CREDENTIAL_HEADERS.iter().any(|name| name.as_bytes() == header);
-    credential || OTHER_CREDENTIALS.contains(&header)
-}
-
 /// As much as the hash takes at once.
 const SMALL: usize = 1024;
 
 const VARYING: [&[u8]; 3] = [b"anthropic-", b"openai-", b"x-amzn-bedrock-"];
-
-/// What other parts of Envoy, and providers, know callers by.
-const OTHER_CREDENTIALS: [&[u8]; 4] =
-    [b"cookie", b"proxy-authorization", b"x-amz-security-token", b"x-forwarded-client-cert"];
 
 /// Tools that the provider itself runs, and that change something there or elsewhere. In canonical
 /// JSON this text stands nowhere but in a member: a quote inside a string has an escape before it.
@@ -273,7 +292,21 @@ mod tests {
     fn subject(operation: Operation, headers: &Pairs) -> Subject<'_> {
         let tenant = Tenant::Consumer("web-app");
         let (provider, cluster, model) = ("openai", "openai", "gpt-4o");
-        Subject { tenant, operation, provider, cluster, model, query: b"", headers }
+        let (route, path, query, certificate) = (b"", b"", b"", b"");
+        Subject {
+            tenant,
+            host: b"",
+            operation,
+            provider,
+            cluster,
+            model,
+            route,
+            path,
+            query,
+            headers,
+            vary: &[],
+            certificate,
+        }
     }
 
     fn key(operation: Operation, body: &str) -> Result<Key, Uncacheable> {
@@ -429,6 +462,7 @@ mod tests {
         let other: Pairs = [("anthropic-beta", "b")].into_iter().collect();
         let project: Pairs = [("openai-project", "a")].into_iter().collect();
         let unrelated: Pairs = [("user-agent", "x"), ("cookie", "a")].into_iter().collect();
+        let region = [Box::from("x-region")];
         let base = subject(Operation::Chat, &none);
         let of = |subject: Subject<'_>| Key::of(&subject, b"{\"messages\":[]}").unwrap();
         let keys = [
@@ -443,6 +477,12 @@ mod tests {
             of(Subject { provider: "azure", ..base }),
             of(Subject { cluster: "openai-eu", ..base }),
             of(Subject { query: b"beta=true", ..base }),
+            of(Subject { host: b"a.example", ..base }),
+            of(Subject { host: b"a.example:8080", ..base }),
+            of(Subject { host: b"b.example", ..base }),
+            of(Subject { path: b"v1beta", ..base }),
+            of(Subject { route: b"other", ..base }),
+            of(Subject { vary: &region, ..base }),
             of(Subject { headers: &beta, ..base }),
             of(Subject { headers: &other, ..base }),
             of(Subject { headers: &project, ..base }),
@@ -451,6 +491,8 @@ mod tests {
             assert!(!keys[..i].contains(key), "{i}");
         }
         assert_eq!(keys[0], of(Subject { headers: &unrelated, ..base }));
+        let host = |host| of(Subject { host, ..base });
+        assert_eq!(host(b"a.example"), host(b"A.Example"));
     }
 
     #[test]
@@ -481,6 +523,67 @@ mod tests {
         assert_eq!(Key::of(&consumer, b"{}"), key(Operation::Chat, "{}"), "a consumer's many keys");
     }
 
+    fn with(headers: &[(&str, &str)], vary: &[Box<str>]) -> Key {
+        let headers: Pairs = headers.iter().copied().collect();
+        Key::of(&Subject { vary, ..subject(Operation::Chat, &headers) }, b"{}").unwrap()
+    }
+
+    #[test]
+    fn a_header_that_answers_vary_by_is_in_the_key_with_all_of_its_values() {
+        let vary = [Box::from("x-plan"), Box::from("x-region")];
+        let lists: [&[(&str, &str)]; 9] = [
+            &[],
+            &[("x-region", "")],
+            &[("x-region", "eu")],
+            &[("x-region", "us")],
+            &[("x-region", "EU")],
+            &[("x-region", "eu"), ("x-region", "us")],
+            &[("x-region", "us"), ("x-region", "eu")],
+            &[("x-region", "eu,us")],
+            &[("x-plan", "eu")],
+        ];
+        let keys = lists.map(|list| with(list, &vary));
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "{i}");
+        }
+        // What is not named has no say, nor has the order of different headers.
+        assert_eq!(with(&[("x-tier", "gold")], &vary), keys[0]);
+        let pair = [("x-plan", "a"), ("x-region", "b")];
+        assert_eq!(with(&pair, &vary), with(&[pair[1], pair[0]], &vary));
+        assert_ne!(with(&[], &vary), with(&[], &vary[..1]));
+        let nothing: &[Box<str>] = &[];
+        assert_eq!(with(&[("x-region", "eu")], nothing), with(&[], nothing));
+    }
+
+    #[test]
+    fn callers_without_a_consumer_are_apart_by_all_that_tells_who_they_are() {
+        let key = |headers: &[(&str, &str)], certificate: &[u8]| {
+            let headers: Pairs = headers.iter().copied().collect();
+            let base = subject(Operation::Chat, &headers);
+            Key::of(&Subject { tenant: Tenant::Caller, certificate, ..base }, b"{}").unwrap()
+        };
+        for name in [
+            "ocp-apim-subscription-key",
+            "apikey",
+            "x-litellm-api-key",
+            "x-forwarded-user",
+            "x-auth-request-email",
+            "x-goog-iap-jwt-assertion",
+            "x-amzn-oidc-data",
+            "x-consumer-username",
+            "cf-access-jwt-assertion",
+            "remote-user",
+        ] {
+            let of = |value| key(&[(name, value)], b"");
+            assert_ne!(of("a"), of("b"), "{name}");
+            assert_ne!(of(""), key(&[], b""), "{name}");
+            assert_eq!(of("a"), of("a"), "{name}");
+        }
+        assert_eq!(key(&[("user-agent", "a")], b""), key(&[("traceparent", "b")], b""));
+        assert_ne!(key(&[], b"a"), key(&[], b""));
+        assert_ne!(key(&[], b"a"), key(&[], b"b"));
+    }
+
     #[test]
     fn parts_cannot_run_into_each_other() {
         let none = Pairs::default();
@@ -497,7 +600,7 @@ mod tests {
         let body = r#"{"model":"fast","messages":[{"role":"user","content":"hi"}],"n":1.0}"#;
         assert_eq!(
             key(Operation::Chat, body).unwrap().to_string(),
-            "llm-cache:v1:b4f56fb4a56b285d041e5240477ccd0e61f7f074a95559c1f5c29a6b998de599"
+            "llm-cache:v1:afb1a9d9c81aa7c093c26e6106d4c9f2e39af565b1ff9cce175d4d22aaa8b93a"
         );
     }
 

@@ -11,6 +11,7 @@
 //! - [`flight`]: identical requests in flight join one upstream call;
 //! - [`webdis`]: a second level that a fleet shares.
 
+mod caller;
 pub mod canonical;
 pub mod capture;
 pub mod convert;
@@ -32,14 +33,14 @@ use std::time::Duration;
 use self::capture::Capture;
 use self::flight::{Flights, Lease, Outcome, Role, Sight};
 use self::key::{Key, Subject};
-use self::policy::{Directives, Forward, Mode, Policy, Skip};
+use self::policy::{Answer, Directives, Forward, Mode, Policy, Skip};
 use self::recent::Recent;
 use self::record::{Entry, Form, MARK_BYTES, Tokens};
 use self::serve::Hit;
 use self::sweep::{Held, Sweep, Sweeper};
 use self::table::{Found, Stored, Table};
 use crate::host::{Random, SharedStore, Timestamp};
-use crate::protocol::Operation;
+use crate::protocol::{Operation, promise};
 use crate::routing::Allow;
 
 /// The cache under one configuration. What is in it lives in shared data: every worker has one of
@@ -64,6 +65,8 @@ pub struct Question {
     key: Key,
     operation: Operation,
     wants: Wants,
+    /// How many embeddings it asks for.
+    places: Option<usize>,
     /// How old an answer may be; `None` if none will do.
     max_age: Option<Duration>,
 }
@@ -134,23 +137,29 @@ impl Cache {
         Self { policy, models, table, recent: Recent::new(), flights, wait }
     }
 
-    /// What a request asks, or why the cache has no part in it. `asked` is the model's name in the
-    /// request, `body` the request as the client sent it.
+    /// Whether the cache has a part in a request at all. `asked` is the model's name in it.
+    pub fn admits(
+        &self,
+        operation: Operation,
+        asked: &str,
+        directives: &Directives,
+    ) -> Result<(), Skip> {
+        self.policy.admits(operation, directives)?;
+        if self.models.allows(asked) { Ok(()) } else { Err(Skip::Model) }
+    }
+
+    /// What an admitted request asks, or why it has no key. `body` is the request as the client
+    /// sent it.
     pub fn question(
         &self,
         subject: &Subject<'_>,
-        asked: &str,
         body: &[u8],
         wants: Wants,
         directives: &Directives,
     ) -> Result<Question, Skip> {
-        self.policy.admits(subject.operation, directives)?;
-        if !self.models.allows(asked) {
-            return Err(Skip::Model);
-        }
         let key = Key::of(subject, body)?;
         let max_age = self.policy.max_age(directives);
-        Ok(Question { key, operation: subject.operation, wants, max_age })
+        Ok(Question { key, operation: subject.operation, wants, places: None, max_age })
     }
 
     /// The stored answer, in the form that the question wants.
@@ -178,6 +187,7 @@ impl Cache {
     /// body, if the head tells.
     pub fn capture(
         &self,
+        question: &Question,
         status: u16,
         content_type: &[u8],
         content_encoding: Option<&[u8]>,
@@ -186,7 +196,11 @@ impl Cache {
         if length.is_some_and(|length| length > self.policy.max_entry_bytes) {
             return Err(Skip::TooLarge);
         }
-        Capture::new(&self.policy, status, content_type, content_encoding)
+        let operation = question.operation;
+        let capture =
+            Capture::new(&self.policy, operation, status, content_type, content_encoding)?;
+        // JSON where a stream was asked for, or the other way round, is a provider that is broken.
+        if capture.form() == question.wants.form { Ok(capture) } else { Err(Skip::ContentType) }
     }
 
     /// What is to be stored of an answer that has passed, or why it may not be. `complete`: its
@@ -200,7 +214,7 @@ impl Cache {
         now: Timestamp,
     ) -> Result<Entry<'a>, Skip> {
         let answer = capture.answer(complete)?;
-        self.policy.stores(question.operation, &answer)?;
+        self.policy.stores(question.operation, &answer, question.places)?;
         let strips = serve::strips(question.operation, answer.form, answer.body)?;
         Ok(Entry {
             key: &question.key,
@@ -236,7 +250,8 @@ impl Cache {
         self.policy.max_entry_bytes.saturating_add(MARK_BYTES).saturating_add(1)
     }
 
-    /// What the second level said. What can be served is stored here too.
+    /// What the second level said. What can be served is stored here too. It is judged like an
+    /// answer of a provider: others write there, and other versions of this gateway.
     pub fn fetched(
         &self,
         store: &impl SharedStore,
@@ -248,10 +263,23 @@ impl Cache {
             return Err(webdis::Fault::TooLarge);
         }
         let record = answer.record(&question.key, now)?;
-        if let Some(entry) = record.entry(now) {
-            // A copy that could not be stored is fetched again.
-            let _ = self.table.put(store, &entry, now);
-        }
+        let entry = record.entry(now).ok_or(webdis::Fault::Expired)?;
+        let answer = Answer {
+            status: entry.status,
+            form: entry.form,
+            content_type: entry.content_type,
+            content_encoding: None,
+            complete: true,
+            body: entry.body,
+        };
+        let operation = question.operation;
+        let strips = self
+            .policy
+            .stores(operation, &answer, question.places)
+            .and_then(|()| serve::strips(operation, entry.form, entry.body));
+        let strips = strips.map_err(|_| webdis::Fault::Corrupt)?;
+        // A copy that could not be stored is fetched again.
+        let _ = self.table.put(store, &Entry { strips, ..entry }, now);
         Ok(self.lookup(store, question, now))
     }
 
@@ -361,6 +389,12 @@ impl Question {
 
     pub fn wants(&self) -> Wants {
         self.wants
+    }
+
+    /// Notes what an answer to this request must have, before one is asked for: a hit needs none of
+    /// it.
+    pub fn expect(&mut self, body: &[u8]) {
+        self.places = promise::places(self.operation, body);
     }
 }
 

@@ -8,7 +8,8 @@ use super::convert::Obstacle;
 use super::key::Uncacheable;
 use super::record::{Form, Ttl, is_media_type};
 use super::table::{Missing, Stored};
-use crate::protocol::Operation;
+use crate::protocol::promise::{self, Lack};
+use crate::protocol::{Dialect, Operation};
 
 /// What the configuration decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,10 @@ pub enum Skip {
     Incomplete,
     /// A 2xx answer that says in its body that it is an error.
     ErrorBody,
+    /// A 2xx answer that is none of its API, or says nothing.
+    NoAnswer,
+    /// It does not say that it ended, or says that it ended badly.
+    Unfinished,
     /// Another provider answered with another model, after the first had failed.
     Failover,
     /// Shared data refused.
@@ -121,61 +126,45 @@ impl Policy {
     }
 
     /// Whether an answer may be stored, judged by its head alone: no need to keep the rest if not.
-    pub fn may_store(&self, head: &Answer<'_>) -> Result<(), Skip> {
-        let expected: &[u8] = match head.form {
-            Form::Json => b"application/json",
-            Form::Stream => b"text/event-stream",
+    pub fn may_store(&self, operation: Operation, head: &Answer<'_>) -> Result<(), Skip> {
+        let expected: &[u8] = match (head.form, operation.dialect()) {
+            (Form::Json, _) => b"application/json",
+            (Form::Stream, Dialect::Ollama) => b"application/x-ndjson",
+            (Form::Stream, _) => b"text/event-stream",
         };
         let encoding = head.content_encoding.unwrap_or(b"identity").trim_ascii();
         if !matches!(head.status, 200 | 201) {
             Err(Skip::Status)
         } else if !encoding.eq_ignore_ascii_case(b"identity") {
             Err(Skip::Encoded)
-        } else if !is_media_type(head.content_type, expected) && !is_ndjson(head) {
+        } else if !is_media_type(head.content_type, expected) {
             Err(Skip::ContentType)
         } else {
             Ok(())
         }
     }
 
-    /// Whether an answer that has passed whole may be stored.
-    pub fn stores(&self, operation: Operation, answer: &Answer<'_>) -> Result<(), Skip> {
-        self.may_store(answer)?;
+    /// Whether an answer that has passed whole may be stored: it says all that its API promises.
+    /// `places` is how many embeddings were asked for, if that is known.
+    pub fn stores(
+        &self,
+        operation: Operation,
+        answer: &Answer<'_>,
+        places: Option<usize>,
+    ) -> Result<(), Skip> {
+        self.may_store(operation, answer)?;
         if !answer.complete {
-            Err(Skip::Incomplete)
-        } else if answer.body.len() > self.max_entry_bytes {
-            Err(Skip::TooLarge)
-        } else if answer.form == Form::Json {
-            whole_json(operation, answer.body)
-        } else {
-            Ok(())
+            return Err(Skip::Incomplete);
         }
+        if answer.body.len() > self.max_entry_bytes {
+            return Err(Skip::TooLarge);
+        }
+        match answer.form {
+            Form::Json => promise::json(operation, answer.body, places)?,
+            Form::Stream => promise::stream(operation, answer.body)?,
+        }
+        Ok(())
     }
-}
-
-/// Whether a JSON body is an answer that is final.
-fn whole_json(operation: Operation, body: &[u8]) -> Result<(), Skip> {
-    #[derive(serde::Deserialize)]
-    struct Probe<'a> {
-        #[serde(borrow, default)]
-        error: Option<&'a serde_json::value::RawValue>,
-        #[serde(borrow, default)]
-        status: Option<&'a serde_json::value::RawValue>,
-    }
-    let probe: Probe<'_> = serde_json::from_slice(body).map_err(|_| Skip::Incomplete)?;
-    if probe.error.is_some() {
-        return Err(Skip::ErrorBody);
-    }
-    match (operation, probe.status.map(serde_json::value::RawValue::get)) {
-        (Operation::Responses, Some(r#""completed""# | r#""incomplete""#)) => Ok(()),
-        (Operation::Responses, _) => Err(Skip::Incomplete),
-        _ => Ok(()),
-    }
-}
-
-/// Ollama streams lines of JSON.
-fn is_ndjson(head: &Answer<'_>) -> bool {
-    head.form == Form::Stream && is_media_type(head.content_type, b"application/x-ndjson")
 }
 
 impl Directives {
@@ -230,7 +219,7 @@ fn seconds(digits: &[u8]) -> Option<u64> {
 }
 
 impl Skip {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Off,
         Self::Operation,
         Self::Model,
@@ -245,6 +234,8 @@ impl Skip {
         Self::TooLarge,
         Self::Incomplete,
         Self::ErrorBody,
+        Self::NoAnswer,
+        Self::Unfinished,
         Self::Failover,
         Self::Store,
         Self::NoOtherForm,
@@ -272,6 +263,8 @@ impl Skip {
             Self::TooLarge => "too_large",
             Self::Incomplete => "incomplete",
             Self::ErrorBody => "error_body",
+            Self::NoAnswer => "no_answer",
+            Self::Unfinished => "unfinished",
             Self::Failover => "failover",
             Self::Store => "store",
             Self::NoOtherForm => "no_other_form",
@@ -295,6 +288,17 @@ impl From<Uncacheable> for Skip {
             Uncacheable::Body(Fault::Depth | Fault::Exponent | Fault::Members | Fault::Effort) => {
                 Self::TooComplex
             }
+        }
+    }
+}
+
+impl From<Lack> for Skip {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::Rest => Self::Incomplete,
+            Lack::Success => Self::ErrorBody,
+            Lack::Content => Self::NoAnswer,
+            Lack::End => Self::Unfinished,
         }
     }
 }
@@ -329,7 +333,7 @@ pub enum CacheStatus {
     Hit {
         ttl_seconds: u64,
     },
-    /// Nothing could be served; `stored` if the answer goes into the cache.
+    /// Nothing could be served; `stored` if the answer is in the cache now.
     Forwarded {
         why: Forward,
         stored: bool,
@@ -472,6 +476,10 @@ mod tests {
         assert_eq!(shadow.admits(Operation::Chat, &NONE), Ok(()));
     }
 
+    const CHAT: &[u8] = br#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#;
+    const STREAM: &[u8] =
+        b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
     #[test]
     fn only_whole_answers_are_stored() {
         let good = Answer {
@@ -480,21 +488,16 @@ mod tests {
             content_type: b"application/json; charset=utf-8",
             content_encoding: None,
             complete: true,
-            body: b"{\"id\":\"x\"}",
+            body: CHAT,
         };
-        let stream = Answer {
-            form: Form::Stream,
-            content_type: b"Text/Event-Stream",
-            body: b"data: [DONE]\n\n",
-            ..good
-        };
+        let stream =
+            Answer { form: Form::Stream, content_type: b"Text/Event-Stream", body: STREAM, ..good };
         let long = [b' '; 101];
         for (answer, expected) in [
             (good, Ok(())),
             (stream, Ok(())),
             (Answer { content_encoding: Some(b"Identity"), ..good }, Ok(())),
-            (Answer { content_type: b"application/x-ndjson", ..stream }, Ok(())),
-            (Answer { body: br#"{"error":null}"#, ..good }, Ok(())),
+            (Answer { content_type: b"application/x-ndjson", ..stream }, Err(Skip::ContentType)),
             (Answer { status: 404, ..good }, Err(Skip::Status)),
             (Answer { status: 206, ..good }, Err(Skip::Status)),
             (Answer { status: 304, ..good }, Err(Skip::Status)),
@@ -505,27 +508,16 @@ mod tests {
             (Answer { content_encoding: Some(b"gzip"), ..good }, Err(Skip::Encoded)),
             (Answer { complete: false, ..good }, Err(Skip::Incomplete)),
             (Answer { complete: false, ..stream }, Err(Skip::Incomplete)),
-            (Answer { body: b"{\"id\":\"x\"", ..good }, Err(Skip::Incomplete)),
+            (Answer { body: &CHAT[1..], ..good }, Err(Skip::NoAnswer)),
+            (Answer { body: &CHAT[..20], ..good }, Err(Skip::Incomplete)),
             (Answer { body: br#"{"error":{"message":"no"}}"#, ..good }, Err(Skip::ErrorBody)),
+            (Answer { body: b"{}", ..good }, Err(Skip::NoAnswer)),
+            (Answer { body: br#"{"choices":[{}]}"#, ..good }, Err(Skip::Unfinished)),
+            (Answer { body: b"data: [DONE]\n\n", ..stream }, Err(Skip::NoAnswer)),
             (Answer { body: &long, ..good }, Err(Skip::TooLarge)),
             (Answer { body: &long, ..stream }, Err(Skip::TooLarge)),
         ] {
-            assert_eq!(policy().stores(Operation::Chat, &answer), expected, "{answer:?}");
-        }
-    }
-
-    #[test]
-    fn a_response_is_stored_when_it_is_final() {
-        for (status, expected) in [
-            (r#","status":"completed""#, Ok(())),
-            (r#","status":"incomplete""#, Ok(())),
-            (r#","status":"in_progress""#, Err(Skip::Incomplete)),
-            (r#","status":"queued""#, Err(Skip::Incomplete)),
-            (r#","status":"failed""#, Err(Skip::Incomplete)),
-            ("", Err(Skip::Incomplete)),
-        ] {
-            let body = format!("{{\"error\":null{status}}}");
-            assert_eq!(whole_json(Operation::Responses, body.as_bytes()), expected, "{status}");
+            assert_eq!(policy().stores(Operation::Chat, &answer, None), expected, "{answer:?}");
         }
     }
 

@@ -37,15 +37,21 @@ fn ask(cache: &Cache, form: Form, usage: bool, control: &str) -> Result<Question
     let headers = Pairs::default();
     let subject = Subject {
         tenant: Tenant::Consumer("web-app"),
+        host: b"",
         operation: Operation::Chat,
         provider: "openai",
         cluster: "c",
         model: "gpt-4o",
+        route: b"",
+        path: b"",
         query: b"",
         headers: &headers,
+        vary: &[],
+        certificate: b"",
     };
     let directives = Directives::parse([control.as_bytes()]);
-    cache.question(&subject, "gpt-4o", BODY, Wants { form, usage }, &directives)
+    cache.admits(Operation::Chat, "gpt-4o", &directives)?;
+    cache.question(&subject, BODY, Wants { form, usage }, &directives)
 }
 
 fn question(cache: &Cache, form: Form) -> Question {
@@ -53,9 +59,12 @@ fn question(cache: &Cache, form: Form) -> Question {
 }
 
 fn captured(cache: &Cache, body: &[u8]) -> Capture {
-    let content_type: &[u8] =
-        if body.starts_with(b"data:") { b"text/event-stream" } else { b"application/json" };
-    let mut capture = cache.capture(200, content_type, None, None).unwrap();
+    let (form, content_type): (_, &[u8]) = match body.starts_with(b"data:") {
+        true => (Form::Stream, b"text/event-stream"),
+        false => (Form::Json, b"application/json"),
+    };
+    let question = question(cache, form);
+    let mut capture = cache.capture(&question, 200, content_type, None, None).unwrap();
     body.chunks(7).for_each(|chunk| {
         capture.chunk(chunk);
     });
@@ -155,17 +164,24 @@ fn what_the_cache_has_no_part_in() {
     let headers = Pairs::default();
     let subject = |operation| Subject {
         tenant: Tenant::Global,
+        host: b"",
         operation,
         provider: "p",
         cluster: "c",
         model: "m",
+        route: b"",
+        path: b"",
         query: b"",
         headers: &headers,
+        vary: &[],
+        certificate: b"",
     };
     let wants = Wants { form: Form::Json, usage: false };
     let ask = |cache: &Cache, operation, asked, body| {
         let directives = Directives::default();
-        cache.question(&subject(operation), asked, body, wants, &directives).unwrap_err()
+        let admitted = cache.admits(operation, asked, &directives);
+        let asked = || cache.question(&subject(operation), body, wants, &directives);
+        admitted.and_then(|()| asked()).unwrap_err()
     };
     let on = cache(Mode::On);
     assert_eq!(ask(&on, Operation::Embedding, "gpt-4o", b"{}"), Skip::Operation);
@@ -179,7 +195,7 @@ fn what_is_not_whole_is_not_stored() {
     let (fake, cache) = (Fake::new(), cache(Mode::On));
     let question = question(&cache, Form::Json);
     assert_eq!(
-        cache.capture(200, b"application/json", None, Some(4097)).unwrap_err(),
+        cache.capture(&question, 200, b"application/json", None, Some(4097)).unwrap_err(),
         Skip::TooLarge
     );
     let store = |capture: &Capture, complete| {

@@ -1,5 +1,6 @@
 //! `cache`: which answers are kept, where and for how long.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct CacheSettings {
     pub max_entries: NonZeroU32,
     /// How long a request waits for the answer to an identical one in flight; zero: not at all.
     pub single_flight_wait: Duration,
+    /// Headers, lower case and sorted, of which an answer depends on each.
+    pub vary: Box<[Box<str>]>,
     pub backend: Option<Backend>,
 }
 
@@ -59,6 +62,7 @@ pub(super) fn read(node: &Node<'_>, reach: &Reach) -> Option<CacheSettings> {
     let mode = object.get("mode").and_then(|node| node.word(&MODES));
     let models = object.get("models").map(|node| names::allow(&node, reach));
     let wait = object.get("single_flight_wait").and_then(|node| node.duration(WAIT));
+    let vary = object.get("vary").map(|node| vary(&node)).unwrap_or_default();
     let backend = object.get("backend").and_then(|node| backend(&node));
     Some(CacheSettings {
         policy: Policy {
@@ -71,8 +75,26 @@ pub(super) fn read(node: &Node<'_>, reach: &Reach) -> Option<CacheSettings> {
         models: models.unwrap_or(Allow::Everything),
         max_entries: NonZeroU32::new(u32::try_from(max_entries).ok()?)?,
         single_flight_wait: wait.unwrap_or(DEFAULT_WAIT),
+        vary,
         backend,
     })
+}
+
+/// The order in which they are written says nothing.
+fn vary(node: &Node<'_>) -> Box<[Box<str>]> {
+    let mut names = BTreeSet::<Box<str>>::new();
+    for node in node.list("names of headers", MAX_VARY) {
+        let lower = |name: &str| !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = node.text(HEADER, |name| {
+            (names::header_name(name) && lower(name)).then(|| Box::<str>::from(name))
+        });
+        if let Some(name) = name
+            && !names.insert(name)
+        {
+            node.wrong("each name once");
+        }
+    }
+    names.into_iter().collect()
 }
 
 fn backend(node: &Node<'_>) -> Option<Backend> {
@@ -87,7 +109,7 @@ fn backend(node: &Node<'_>) -> Option<Backend> {
     })
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "ttl",
     "max_entries",
     "max_entry_bytes",
@@ -96,6 +118,7 @@ const KEYS: [&str; 9] = [
     "mode",
     "models",
     "single_flight_wait",
+    "vary",
     "backend",
 ];
 const SCOPES: [(&str, Scope); 2] = [("consumer", Scope::Consumer), ("global", Scope::Global)];
@@ -125,6 +148,9 @@ const OPERATIONS: [(&str, &[Operation]); 4] = [
     ("responses", &[Operation::Responses]),
 ];
 const PROTOCOLS: [(&str, BackendProtocol); 1] = [("webdis", BackendProtocol::Webdis)];
+
+const HEADER: &str = "the name of a header, in lower case";
+const MAX_VARY: usize = 16;
 
 const TTL: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(31 * 24 * 60 * 60);

@@ -1,19 +1,14 @@
 //! What the cache does for a call before it goes on: whether it has the answer, or will have it soon.
 
-use std::borrow::Cow;
-
-use super::{Ended, Joining, Routed, Service, State, answer, ask, fleet, limits};
+use super::{Ended, Joining, Routed, Service, State, answer, ask, fleet, limits, subject};
 use crate::cache::capture::Capture;
 use crate::cache::flight::Lease;
-use crate::cache::key::{Subject, Tenant};
-use crate::cache::policy::{CacheStatus, Directives, Scope, Skip};
-use crate::cache::record::Form;
+use crate::cache::policy::{CacheStatus, Directives};
 use crate::cache::serve::Hit;
-use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question, Wants};
+use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question};
 use crate::error::{Error, Kind, Retry};
 use crate::host::{CallId, Decimal, Event, Flow, Host, Pairs, SafeValue, Timestamp};
 use crate::metrics::CacheResult;
-use crate::protocol::{Dialect, query};
 
 /// The cache's part in one call.
 #[derive(Debug, Default)]
@@ -89,15 +84,16 @@ pub(super) fn consult(
     let directives = Directives::parse(cache_control.map(|(_, value)| value));
     // A cache that serves nothing changes nothing.
     let only_if_cached = directives.only_if_cached && cache.serves();
-    let question = match question(routed, headers, body, &directives, cache, service) {
-        Ok(question) => question,
-        Err(skip) => {
-            service.metrics.cache_skip(host, skip as usize);
-            let (status, result) = (Some(CacheStatus::Bypass(skip)), Some(CacheResult::Bypass));
-            routed.call.caching = Caching { status, result, asked: None };
-            return onward(&mut routed.call.caching, only_if_cached);
-        }
-    };
+    let mut question =
+        match subject::question(routed, headers, body, &directives, cache, service, host) {
+            Ok(question) => question,
+            Err(skip) => {
+                service.metrics.cache_skip(host, skip as usize);
+                let (status, result) = (Some(CacheStatus::Bypass(skip)), Some(CacheResult::Bypass));
+                routed.call.caching = Caching { status, result, asked: None };
+                return onward(&mut routed.call.caching, only_if_cached);
+            }
+        };
     let (status, result, shadow) = match cache.lookup(host, &question, now) {
         Lookup::Hit(hit) => return Consulted::Serve(Box::new(hit)),
         Lookup::Shadow(hit) => (CacheStatus::Shadowed, CacheResult::ShadowHit, Some(hit)),
@@ -109,6 +105,7 @@ pub(super) fn consult(
             (status, CacheResult::Miss, None)
         }
     };
+    question.expect(body);
     let asked = Asked { question, only_if_cached, lease: None, shadow, capture: None };
     let asked = Some(Box::new(asked));
     routed.call.caching = Caching { status: Some(status), result: Some(result), asked };
@@ -200,51 +197,6 @@ pub(super) fn serve(mut routed: Routed, hit: &Hit, host: &impl Host) -> (State, 
         ..Ended::of(routed.call)
     };
     (State::Answered(Box::new(ended)), Flow::Pause)
-}
-
-fn question(
-    routed: &Routed,
-    headers: &Pairs,
-    body: &[u8],
-    directives: &Directives,
-    cache: &Cache,
-    service: &Service,
-) -> Result<Question, Skip> {
-    let path = path(routed.call.dialect, headers);
-    let query = path.iter().position(|byte| *byte == b'?').and_then(|at| path.get(at..));
-    let first = routed.hops.first();
-    let subject = Subject {
-        tenant: tenant(routed, service),
-        operation: routed.call.operation,
-        provider: first.map_or("", |hop| &hop.target.provider.name),
-        cluster: first.map_or("", |hop| &hop.target.provider.cluster),
-        model: first.map_or("", |hop| &hop.model),
-        query: query.and_then(|query| query.get(1..)).unwrap_or_default(),
-        headers,
-    };
-    let form = if routed.stream { Form::Stream } else { Form::Json };
-    let wants = Wants { form, usage: routed.asked_for_usage };
-    cache.question(&subject, &routed.asked, body, wants, directives)
-}
-
-/// The path with the parameters that an answer depends on. One of Gemini's says in which form it is
-/// to come.
-fn path(dialect: Dialect, headers: &Pairs) -> Cow<'_, [u8]> {
-    let path = headers.get(":path").unwrap_or_default();
-    if dialect != Dialect::Gemini {
-        return path.into();
-    }
-    query::without(path, &["alt", "$alt"]).map_or(path.into(), Cow::Owned)
-}
-
-/// Who may share the answer: nobody who could not have asked for it.
-fn tenant<'a>(routed: &Routed, service: &'a Service) -> Tenant<'a> {
-    let scope = service.config.cache.as_ref().map_or(Scope::Consumer, |cache| cache.policy.scope);
-    match (scope, service.consumer(&routed.call)) {
-        (Scope::Global, _) => Tenant::Global,
-        (Scope::Consumer, Some(consumer)) => Tenant::Consumer(&consumer.name),
-        (Scope::Consumer, None) => Tenant::Caller,
-    }
 }
 
 /// Nothing is here: others may be asking the same, and a second level may have it.

@@ -7,11 +7,13 @@ use super::response::{Ending, Relaying};
 use super::{Routed, Service, fleet};
 use crate::cache::Cache;
 use crate::cache::policy::{CacheStatus, Skip};
+use crate::cache::record::Form;
 use crate::cache::shadow::{self, Comparison};
 use crate::cache::webdis::Fault;
 use crate::host::{Host, Map, Pairs, SafeValue, Timestamp};
 
-/// Begins to keep an answer.
+/// Begins to keep an answer. Whether its headers are to be held back until it is whole: then they
+/// can say whether it was stored. JSON is of no use before it is whole, a stream is.
 pub(super) fn head(
     routed: &mut Routed,
     status: u16,
@@ -19,25 +21,45 @@ pub(super) fn head(
     service: &Service,
     now: Timestamp,
     host: &impl Host,
-) {
-    let Some(cache) = &service.cache else { return };
+) -> bool {
+    let Some(cache) = &service.cache else { return false };
     let chain_moved = routed.has_moved(host);
     let caching = &mut routed.call.caching;
-    let Some(asked) = &mut caching.asked else { return };
+    let Some(asked) = &mut caching.asked else { return false };
     let content_type = headers.get("content-type").unwrap_or_default();
     let length = headers.text("content-length").and_then(|length| length.parse().ok());
     let capture = match chain_moved {
         // The key names another model than the one that answers.
         true => Err(Skip::Failover),
-        false => cache.capture(status, content_type, headers.get("content-encoding"), length),
+        false => {
+            let encoding = headers.get("content-encoding");
+            cache.capture(&asked.question, status, content_type, encoding, length)
+        }
     };
     match capture {
-        Ok(capture) => asked.capture = Some(capture),
-        Err(skip) => asked.skip(skip, cache, service, now, host),
+        Ok(capture) => {
+            let is_json = capture.form() == Form::Json;
+            let fits = length.is_none_or(|length| length <= most_held(service));
+            asked.capture = Some(capture);
+            is_json && fits && asked.shadow.is_none()
+        }
+        Err(skip) => {
+            asked.skip(skip, cache, service, now, host);
+            false
+        }
     }
-    if let Some(CacheStatus::Forwarded { stored, .. }) = &mut caching.status {
-        *stored = asked.capture.is_some();
-    }
+}
+
+/// Whether an answer of which `seen` bytes are held back goes on being so with the next ones.
+pub(super) fn holds_on(routed: &Routed, seen: usize, next: &[u8], service: &Service) -> bool {
+    // White space before a document is there to keep the connection alive.
+    let keeps_alive = seen == 0 && !next.is_empty() && next.trim_ascii().is_empty();
+    keeps(routed) && !keeps_alive && seen.saturating_add(next.len()) <= most_held(service)
+}
+
+/// Envoy must be able to buffer this much of a request, and buffers as much of an answer.
+fn most_held(service: &Service) -> usize {
+    service.config.max_request_bytes
 }
 
 /// Says in the answer's headers what the cache did.
@@ -76,7 +98,7 @@ pub(super) fn finish(relaying: &mut Relaying, service: &Service, now: Timestamp,
     let usage = relaying.usage().map(|(usage, _)| usage).unwrap_or_default();
     let complete = relaying.ending == Ending::Complete;
     let operation = relaying.routed.call.operation;
-    let asked = &mut relaying.routed.call.caching.asked;
+    let Caching { status, asked, .. } = &mut relaying.routed.call.caching;
     let (Some(cache), Some(asked)) = (&service.cache, asked) else { return };
     let Some(capture) = asked.capture.take() else { return };
     if let Some(hit) = &asked.shadow {
@@ -89,6 +111,9 @@ pub(super) fn finish(relaying: &mut Relaying, service: &Service, now: Timestamp,
     let stored = entry.and_then(|entry| cache.store(host, &entry, now).map(|_| entry));
     match stored {
         Ok(entry) => {
+            if let Some(CacheStatus::Forwarded { stored, .. }) = status {
+                *stored = true;
+            }
             fleet::share(&entry, service, host);
             if let Some(lease) = asked.lease.take() {
                 cache.land(host, lease, true, now);
@@ -123,7 +148,9 @@ impl Asked {
         let Some(lease) = self.lease.take() else { return };
         match skip {
             // The next answer may be whole.
-            Skip::Incomplete | Skip::ErrorBody => cache.abandon(host, lease),
+            Skip::Incomplete | Skip::ErrorBody | Skip::NoAnswer | Skip::Unfinished => {
+                cache.abandon(host, lease);
+            }
             _ => cache.land(host, lease, false, now),
         }
     }

@@ -4,8 +4,9 @@
 //! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
 //! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
 //! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
-//! [`respell`], [`gate`], [`limits`], [`charge`] and [`caching`] are what those ask along the way; [`keeping`] and
-//! [`fleet`] are what the cache does with answers, and beyond this process.
+//! [`respell`], [`gate`], [`limits`], [`charge`] and [`caching`] are what those ask along the way;
+//! [`subject`] says what the cache tells calls apart by, [`keeping`] and [`fleet`] are what it does
+//! with answers, and beyond this process.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ mod response;
 mod send;
 mod service;
 mod settle;
+mod subject;
 
 use caching::{Caching, Wait};
 use response::Relaying;

@@ -15,6 +15,8 @@ pub struct Relaying {
     pub(super) reader: Reader,
     pub(super) first_token: Option<Timestamp>,
     pub(super) ending: Ending,
+    /// Bytes that are held back with the headers, which are to say at the end what became of them.
+    held: Option<usize>,
 }
 
 /// How far an answer has come.
@@ -60,15 +62,19 @@ pub(super) fn headers(
     if end && matches!(reader, Reader::Stream(_)) {
         return failure::silent(routed, &headers, host);
     }
-    keeping::head(&mut routed, status, &headers, service, now, host);
-    keeping::write_status(&routed.call.caching, host);
+    let holds = keeping::head(&mut routed, status, &headers, service, now, host);
+    let held = (holds || end).then_some(0);
+    if held.is_none() {
+        keeping::write_status(&routed.call.caching, host);
+    }
     if let (Reader::Stream(_), Some(_)) = (&reader, length) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), "answer", host);
     }
     let ending = Ending::Open;
-    let mut relaying = Relaying { routed, status, reader, first_token: None, ending };
+    let mut relaying = Relaying { routed, status, reader, first_token: None, ending, held };
     if !end {
-        return (State::Relaying(Box::new(relaying)), Flow::Continue);
+        let flow = if holds { Flow::Pause } else { Flow::Continue };
+        return (State::Relaying(Box::new(relaying)), flow);
     }
     relaying.finish();
     passed(relaying, service, now, host)
@@ -84,18 +90,26 @@ pub(super) fn body(
     host: &impl Host,
 ) -> (State, Flow) {
     let wanted = !matches!(relaying.reader, Reader::Opaque) || keeping::keeps(&relaying.routed);
-    let chunk = match size {
-        1.. if wanted => host.body(Buffer::ResponseBody, 0, usize::MAX).unwrap_or_default(),
-        _ => Vec::new(),
+    let seen = relaying.held.unwrap_or(0);
+    let chunk = match size > seen && wanted {
+        true => host.body(Buffer::ResponseBody, seen, usize::MAX).unwrap_or_default(),
+        false => Vec::new(),
     };
     keeping::chunk(&mut relaying.routed, &chunk, service, now, host);
     if let Some(changed) = relaying.read(&chunk, end, now) {
         report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), "answer", host);
     }
-    if !end {
-        return (State::Relaying(relaying), Flow::Continue);
+    if end {
+        return passed(*relaying, service, now, host);
     }
-    passed(*relaying, service, now, host)
+    let Some(seen) = relaying.held else { return (State::Relaying(relaying), Flow::Continue) };
+    if keeping::holds_on(&relaying.routed, seen, &chunk, service) {
+        relaying.held = Some(seen.saturating_add(chunk.len()));
+        return (State::Relaying(relaying), Flow::Pause);
+    }
+    relaying.held = None;
+    keeping::write_status(&relaying.routed.call.caching, host);
+    (State::Relaying(relaying), Flow::Continue)
 }
 
 /// The answer ended with trailers. Its last bytes are gone, so nothing can be appended to them.
@@ -117,13 +131,16 @@ fn passed(
     host: &impl Host,
 ) -> (State, Flow) {
     keeping::finish(&mut relaying, service, now, host);
+    if relaying.held.is_some() {
+        keeping::write_status(&relaying.routed.call.caching, host);
+    }
     (State::Answered(Box::new(Ended::relayed(relaying, host))), Flow::Continue)
 }
 
 impl Relaying {
     /// An answer that is not for this filter to read.
     pub(super) fn opaque(routed: Routed, status: u16, ending: Ending) -> Self {
-        Self { routed, status, reader: Reader::Opaque, first_token: None, ending }
+        Self { routed, status, reader: Reader::Opaque, first_token: None, ending, held: None }
     }
 
     /// How it ended, now that the exchange is over: Envoy tells no filter when a provider resets.

@@ -18,6 +18,7 @@ pub mod ollama;
 pub mod openai;
 pub mod path;
 pub mod probe;
+pub mod promise;
 pub mod query;
 pub mod skim;
 pub mod sse;

@@ -209,6 +209,30 @@ enum At {
     LineStart { cr: bool },
 }
 
+/// The frames of a whole body, `None` for one that is too large to be read. A last one that has no
+/// end is a frame too: its JSON tells whether it is whole.
+pub fn frames(format: Format, body: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut decoder = Decoder::new(format);
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        loop {
+            let Some(piece) = decoder.next(rest) else {
+                return Some(std::mem::take(&mut rest)).filter(|last| !last.is_empty()).map(Some);
+            };
+            let whole = match piece.frame {
+                Frame::Whole(_) => Some(true),
+                Frame::Excess(_) => Some(false),
+                Frame::Rest(_) => None,
+            };
+            let (frame, after) = rest.split_at_checked(piece.taken).unwrap_or((rest, &[]));
+            rest = after;
+            if let Some(whole) = whole {
+                return Some(whole.then_some(frame));
+            }
+        }
+    })
+}
+
 /// The event in a whole frame of an event stream, `None` if it has no data.
 pub fn event(frame: &[u8]) -> Option<Event<'_>> {
     let mut event = Event { name: b"", data: Cow::Borrowed(b""), data_at: 0 };

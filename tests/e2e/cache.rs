@@ -14,7 +14,7 @@ use harness::wire::{Answer, Request};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{CHAT, Gateway, MODEL, chat, cluster, streamed};
+use crate::support::{CHAT, Gateway, MODEL, at, chat, cluster, streamed, virtual_host};
 
 const WORKERS: u32 = 4;
 
@@ -76,7 +76,7 @@ fn a_hit_is_the_first_answer_whichever_worker_serves_it() {
     let gateway = cached(json!({"ttl": "1h"}));
     let request = Request::post(CHAT, &chat("twice"));
     let (status, first) = gateway.asked(&request);
-    assert_eq!((status.as_str(), first.status), ("fwd=miss; stored", 200));
+    assert_eq!((status.as_str(), first.status), (STORED, 200));
     let first_id = first.header("x-request-id").unwrap();
     for _ in 0..40 {
         let (status, hit) = gateway.asked(&request);
@@ -118,7 +118,7 @@ fn another_spelling_is_the_same_request_and_another_meaning_is_not() {
     let request = Request::new("POST", CHAT).header("content-type", "application/json");
     assert!(is_hit(&gateway.asked(&request.body(respelled)).0));
     body["temperature"] = json!(1.5);
-    assert_eq!(gateway.status(&body), "fwd=miss; stored");
+    assert_eq!(gateway.status(&body), STORED);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_answer_is_served_until_its_time_is_over() {
         let late = asked.duration_since(stored) > Duration::from_millis(1600);
         assert!(!(late && answer.body == first.body), "{status}: too old");
         // It is stale, or was swept away.
-        let forwarded = ["fwd=stale; stored", "fwd=miss; stored"].contains(&status.as_str());
+        let forwarded = ["fwd=stale; stored", STORED].contains(&status.as_str());
         assert!(forwarded || is_hit(&status), "{status}");
         Ok(forwarded.then_some(answer))
     });
@@ -209,7 +209,7 @@ fn consumers_are_apart() {
             None => request.clone(),
         };
         let (status, answer) = gateway.asked(&request);
-        assert_eq!(status, "fwd=miss; stored", "{key:?}");
+        assert_eq!(status, STORED, "{key:?}");
         assert!(is_hit(&gateway.asked(&request).0));
         bodies.push(answer.body);
     }
@@ -232,7 +232,7 @@ fn callers_with_keys_of_their_own_are_apart() {
         &[same, ("x-api-key", "one")],
         &[same, ("x-api-key", "two")],
     ];
-    for expected in ["fwd=miss; stored", "hit; ttl=3"] {
+    for expected in [STORED, "hit; ttl=3"] {
         for caller in callers {
             let with = |request: Request, (name, value): &(&str, &str)| request.header(name, value);
             let (status, _) = gateway.asked(&caller.iter().fold(request.clone(), with));
@@ -240,6 +240,120 @@ fn callers_with_keys_of_their_own_are_apart() {
         }
     }
     assert_eq!(gateway.model.total(), callers.len());
+}
+
+/// As many of Envoy's ways to send the same request elsewhere as there are.
+#[test]
+fn hosts_and_routes_that_lead_elsewhere_share_nothing() {
+    let other = ModelServer::start(Default::default()).unwrap();
+    let gateway = Gateway::launched(
+        |bootstrap| {
+            let mut bootstrap = cluster(bootstrap, "other", other.address(), None)
+                .configure("gateway", |configuration| {
+                    configuration["cache"] = json!({"ttl": "1h"});
+                })
+                .unwrap();
+            virtual_host(&mut bootstrap)["domains"] = json!(["a.example", "c.example"]);
+            let route = |cluster: &str, more: Value| {
+                let mut route = json!({"match": {"prefix": "/"}, "route": {"cluster": cluster}});
+                if !more.is_null() {
+                    route["match"]["headers"] = more;
+                }
+                route
+            };
+            let gold = json!([{"name": "x-tier", "string_match": {"exact": "gold"}}]);
+            at(&mut bootstrap, VIRTUAL_HOSTS).as_array_mut().unwrap().extend([
+                json!({"name": "b", "domains": ["b.example"], "routes": [route("other", Value::Null)]}),
+                json!({"name": "tiers", "domains": ["*"], "routes": [
+                    route("other", gold), route("local", Value::Null),
+                ]}),
+            ]);
+            bootstrap
+        },
+        |launch| launch.concurrency(WORKERS),
+    );
+    let body = chat("where");
+    let port = gateway.address.port();
+    let asks: [(&str, &str, &ModelServer); 6] = [
+        ("a.example", "none", &gateway.model),
+        ("b.example", "none", &other),
+        ("c.example", "none", &gateway.model),
+        ("d.example", "none", &gateway.model),
+        ("d.example", "gold", &other),
+        ("d.example:8080", "gold", &other),
+    ];
+    let mut said = Vec::new();
+    for (host, tier, model) in asks {
+        let asked = model.total();
+        let request = Request::post(CHAT, &body).host(host).header("x-tier", tier);
+        let (status, first) = gateway.asked(&request);
+        assert_eq!((status.as_str(), model.total()), (STORED, asked + 1), "{host} {tier}");
+        said.push(first.body);
+    }
+    for ((host, tier, _), said) in asks.iter().zip(&said) {
+        let mut spellings = vec![(*host).to_owned(), host.to_uppercase()];
+        // To Envoy a host with a port is another one, which only matters where it has a route.
+        if *host == "d.example" {
+            spellings.push(format!("{host}:{port}"));
+        }
+        for host in spellings {
+            let request = Request::post(CHAT, &body).host(&host).header("x-tier", tier);
+            let (status, hit) = gateway.asked(&request);
+            assert!(is_hit(&status), "{host} {tier}: {status}");
+            assert_eq!(hit.body, *said, "{host} {tier}");
+        }
+    }
+    assert_eq!((gateway.model.total(), other.total()), (3, 3));
+    gateway.assert_unharmed();
+}
+
+/// Every header by which something in front of the gateway says who calls, crossed with callers.
+#[test]
+fn nobody_reads_what_another_asked_whoever_says_who_calls() {
+    let gateway = cached(json!({"ttl": "1h"}));
+    let request = Request::post(CHAT, &chat("whose"));
+    let (_, nobody) = gateway.asked(&request);
+    let mut bodies = vec![nobody.body.clone()];
+    let headers = [
+        "ocp-apim-subscription-key",
+        "apikey",
+        "x-litellm-api-key",
+        "x-portkey-api-key",
+        "helicone-auth",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-auth-request-email",
+        "x-goog-iap-jwt-assertion",
+        "x-goog-authenticated-user-email",
+        "x-amzn-oidc-data",
+        "x-ms-client-principal",
+        "cf-access-authenticated-user-email",
+        "x-consumer-username",
+        "remote-user",
+        "x-tenant-id",
+        "x-vault-token",
+        "tailscale-user-login",
+        "x-authentik-username",
+        "x-pomerium-jwt-assertion",
+        "cookie",
+        "authorization",
+    ];
+    for name in headers {
+        for caller in ["alice", "bob"] {
+            let request = request.clone().header(name, caller);
+            let (status, answer) = gateway.asked(&request);
+            assert_eq!(status, STORED, "{name}: {caller}");
+            assert!(!bodies.contains(&answer.body), "{name}: {caller}");
+            let (status, again) = gateway.asked(&request.header("user-agent", "other"));
+            assert!(is_hit(&status), "{name}: {caller}: {status}");
+            assert_eq!(again.body, answer.body);
+            bodies.push(answer.body);
+        }
+    }
+    let (status, hit) = gateway.asked(&request.header("traceparent", "00-1-2-01"));
+    assert!(is_hit(&status), "{status}");
+    assert_eq!(hit.body, nobody.body);
+    assert_eq!(gateway.model.total(), 1 + 2 * headers.len());
 }
 
 #[test]
@@ -262,9 +376,9 @@ fn models_are_apart_and_so_are_providers_with_a_model_of_the_same_name() {
         body["model"] = json!(model);
         gateway.status(&body)
     };
-    assert_eq!(ask(MODEL), "fwd=miss; stored");
-    assert_eq!(ask("sim-small"), "fwd=miss; stored");
-    assert_eq!(ask(&format!("other/{MODEL}")), "fwd=miss; stored");
+    assert_eq!(ask(MODEL), STORED);
+    assert_eq!(ask("sim-small"), STORED);
+    assert_eq!(ask(&format!("other/{MODEL}")), STORED);
     for same in [MODEL, "alias", &format!("local/{MODEL}")] {
         assert!(is_hit(&ask(same)), "{same}");
     }
@@ -283,7 +397,8 @@ fn what_is_not_whole_is_not_stored() {
     for control in ["cut=20", "end-early=20"] {
         Request::post(CHAT, &chat("half")).header("x-sim", control).send(gateway.address).ok();
     }
-    assert_eq!(gateway.status(&stream), "fwd=miss; stored");
+    // Of a stream it is not known when its headers are sent.
+    assert_eq!(gateway.status(&stream), "fwd=miss");
     assert!(is_hit(&gateway.status(&stream)) && is_hit(&gateway.status(&chat("half"))));
     assert!(gateway.skipped("incomplete") >= 5, "{}", gateway.skipped("incomplete"));
 
@@ -293,7 +408,7 @@ fn what_is_not_whole_is_not_stored() {
     let long = gateway.told("size=1000000", CHAT, &streamed(chat("long")));
     assert!(long.text().ends_with("data: [DONE]\n\n"));
     assert_eq!(gateway.skipped("too_large"), 2);
-    assert_eq!(gateway.status(&chat("long")), "fwd=miss; stored");
+    assert_eq!(gateway.status(&chat("long")), STORED);
     gateway.assert_unharmed();
 }
 
@@ -302,12 +417,20 @@ fn a_client_that_leaves_spoils_nothing() {
     let gateway = cached(json!({"ttl": "1h", "single_flight_wait": "10s"}));
     for (text, body) in [("leave", chat("leave")), ("stream", streamed(chat("stream")))] {
         let request = Request::post(CHAT, &body).header("x-sim", "split=20; gap=50");
+        let received = || gateway.envoy.admin().stat("cluster.local.upstream_cx_rx_bytes_total");
+        let before = received().unwrap();
         let mut exchange = request.open(gateway.address).unwrap();
-        exchange.wait_for("\"id\"").unwrap();
+        if text == "stream" {
+            exchange.wait_for("\"id\"").unwrap();
+        } else {
+            // JSON is held back until it is whole.
+            let begun = || Ok((received()? > before).then_some(()));
+            wait_for("the beginning of the answer", PATIENCE, begun).unwrap();
+        }
         exchange.abort();
         // If it has not been noticed yet, this one waits for it.
         let status = gateway.status(&body);
-        assert_eq!(status, "fwd=miss; stored", "{text}");
+        assert_eq!(status, if text == "stream" { "fwd=miss" } else { STORED }, "{text}");
         assert!(is_hit(&gateway.status(&body)), "{text}");
     }
     assert_eq!(gateway.skipped("incomplete"), 2);
@@ -319,7 +442,7 @@ fn a_shadow_serves_nothing_and_tells_what_it_would_have() {
     let gateway = cached(json!({"ttl": "1h", "mode": "shadow"}));
     let body = chat("shadow");
     let (status, first) = gateway.asked(&Request::post(CHAT, &body));
-    assert_eq!(status, "fwd=miss; stored");
+    assert_eq!(status, STORED);
     for body in [&body, &streamed(body.clone()), &body] {
         let (status, answer) = gateway.asked(&Request::post(CHAT, body));
         assert_eq!(status, "fwd=bypass; detail=shadow");
@@ -331,6 +454,11 @@ fn a_shadow_serves_nothing_and_tells_what_it_would_have() {
     assert_eq!((gateway.skipped("shadow_same"), gateway.skipped("shadow_different")), (3, 1));
     assert_eq!(gateway.cache_total("hit"), 0);
 }
+
+const VIRTUAL_HOSTS: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
+
+/// Of JSON.
+const STORED: &str = "fwd=miss; stored";
 
 /// On a machine with more to do than it can.
 const PATIENCE: Duration = Duration::from_secs(30);

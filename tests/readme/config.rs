@@ -117,7 +117,7 @@ fn gateway() -> Value {
         "breaker": {},
         "limiter": {},
         "cache": {
-            "ttl": "1m", "operations": ["chat"], "models": ["gpt"],
+            "ttl": "1m", "operations": ["chat"], "models": ["gpt"], "vary": ["x-region"],
             "backend": {"cluster": "webdis"},
         },
         "client_ip": {},

@@ -90,6 +90,10 @@ pub(crate) struct Request {
     pub(crate) waits_for_host: bool,
     /// `source.address`
     pub(crate) from: Option<String>,
+    /// The cluster of Envoy's route.
+    pub(crate) route: Option<String>,
+    /// The digest of the certificate that the client showed.
+    pub(crate) certificate: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -130,6 +130,15 @@ impl Worker {
         self.stream = Some(Stream::new(self.host.log_length()));
         let from = request.from.as_deref().unwrap_or("192.0.2.1:4711");
         self.host.give_property(&["source", "address"], from.as_bytes());
+        let given = [
+            (["xds", "cluster_name"], &request.route),
+            (["connection", "sha256_peer_certificate_digest"], &request.certificate),
+        ];
+        for (path, value) in given {
+            if let Some(value) = value {
+                self.host.give_property(&path, value.as_bytes());
+            }
+        }
         let chunks = body(&request.body, &request.chunks);
         let whole = request.trailers.is_none();
         let mut parts = vec![Part::Headers(request_headers(request), chunks.is_empty() && whole)];

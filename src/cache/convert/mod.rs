@@ -17,7 +17,7 @@ mod said;
 
 use super::record::Form;
 use crate::protocol::Operation;
-use crate::protocol::sse::{self, Decoder, Format, Frame};
+use crate::protocol::sse::{self, Format};
 
 /// Why an answer cannot be served in its other form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ pub fn content_type(operation: Operation, form: Form) -> &'static str {
 /// The names and data of the events of a whole stream. Data that is spread over lines, which no
 /// provider sends, is malformed.
 fn events(body: &str) -> impl Iterator<Item = Result<(&str, &str), Obstacle>> {
-    frames(Format::EventStream, body).filter_map(|frame| {
+    sse::frames(Format::EventStream, body.as_bytes()).filter_map(|frame| {
         let event = sse::event(frame?)?;
         let std::borrow::Cow::Borrowed(data) = event.data else {
             return Some(Err(Obstacle::Malformed));
@@ -91,33 +91,9 @@ fn events(body: &str) -> impl Iterator<Item = Result<(&str, &str), Obstacle>> {
 
 /// The lines of a whole NDJSON body.
 fn lines(body: &str) -> impl Iterator<Item = Result<&str, Obstacle>> {
-    frames(Format::JsonLines, body).map(|frame| {
+    sse::frames(Format::JsonLines, body.as_bytes()).map(|frame| {
         let line = frame.and_then(|frame| std::str::from_utf8(frame).ok());
         line.map(str::trim).ok_or(Obstacle::Malformed)
-    })
-}
-
-/// The frames of a whole body, `None` for one that is too large to be read. A last one that has no
-/// end is a frame too: its JSON tells whether it is whole.
-fn frames(format: Format, body: &str) -> impl Iterator<Item = Option<&[u8]>> {
-    let mut decoder = Decoder::new(format);
-    let mut rest = body.as_bytes();
-    std::iter::from_fn(move || {
-        loop {
-            let Some(piece) = decoder.next(rest) else {
-                return Some(std::mem::take(&mut rest)).filter(|last| !last.is_empty()).map(Some);
-            };
-            let whole = match piece.frame {
-                Frame::Whole(_) => Some(true),
-                Frame::Excess(_) => Some(false),
-                Frame::Rest(_) => None,
-            };
-            let (frame, after) = rest.split_at_checked(piece.taken).unwrap_or((rest, &[]));
-            rest = after;
-            if let Some(whole) = whole {
-                return Some(whole.then_some(frame));
-            }
-        }
     })
 }
 

@@ -134,6 +134,7 @@ fn what_is_not_written_has_defaults() {
     assert_eq!((cache.max_entries.get(), cache.models), (1024, Allow::Everything));
     assert_eq!(cache.single_flight_wait, Duration::from_millis(250));
     assert_eq!((cache.policy.operations.len(), cache.backend), (12, None));
+    assert!(cache.vary.is_empty());
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn every_option_is_read() {
             "limiter": {"slots": 1024, "on_contention": "allow", "default_output_tokens": 256, "unpriced": "free"},
             "cache": {
                 "ttl": "250ms", "mode": "off", "scope": "global", "models": ["o1-mini"],
-                "single_flight_wait": "0ms", "backend": {"cluster": "redis", "timeout": "5ms"}
+                "single_flight_wait": "0ms", "vary": ["x-region", "accept-language"], "backend": {"cluster": "redis", "timeout": "5ms"}
             }
         }),
     );
@@ -182,6 +183,7 @@ fn every_option_is_read() {
     let cache = gateway.cache.unwrap();
     assert_eq!((cache.policy.mode, cache.policy.scope), (policy::Mode::Off, policy::Scope::Global));
     assert_eq!(cache.single_flight_wait, Duration::ZERO);
+    assert_eq!(*cache.vary, [Box::from("accept-language"), Box::from("x-region")]);
     let backend = cache.backend.unwrap();
     assert_eq!((&*backend.cluster, backend.timeout), ("redis", Duration::from_millis(5)));
     assert_eq!(backend.protocol, BackendProtocol::Webdis);

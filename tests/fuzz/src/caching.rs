@@ -16,12 +16,17 @@ pub(crate) fn canonical(data: &[u8]) {
     let headers = Pairs::default();
     let subject = Subject {
         tenant: Tenant::Global,
+        host: b"",
         operation: Operation::Chat,
         provider: "p",
         cluster: "c",
         model: "m",
+        route: b"",
+        path: b"",
         query: b"",
         headers: &headers,
+        vary: &[],
+        certificate: b"",
     };
     let key = |body: &[u8]| Key::of(&subject, body);
 

@@ -39,6 +39,14 @@ impl Request {
         self
     }
 
+    /// Another host than `test`.
+    #[must_use]
+    pub fn host(mut self, host: &str) -> Self {
+        let head = String::from_utf8_lossy(&self.head);
+        self.head = head.replacen("\r\nhost: test\r\n", &format!("\r\nhost: {host}\r\n"), 1).into();
+        self
+    }
+
     #[must_use]
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }

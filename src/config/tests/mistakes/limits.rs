@@ -195,6 +195,19 @@ fn cache() {
             "cache.single_flight_wait: found \"2m\", expected a duration of 0ms to 1m, like \"30s\" or \"5m\"",
         ),
         (
+            of(json!({"vary": ["X-Region"]})),
+            "cache.vary[0]: found \"X-Region\", expected the name of a header, in lower case",
+        ),
+        (
+            of(json!({"vary": [":authority"]})),
+            "cache.vary[0]: found \":authority\", expected the name of a header, in lower case",
+        ),
+        (of(json!({"vary": ["a", "a"]})), "cache.vary[1]: found \"a\", expected each name once"),
+        (
+            of(json!({"vary": (0..17).map(|n| format!("x-{n}")).collect::<Vec<_>>()})),
+            "cache.vary: found 17 entries, expected at most 16",
+        ),
+        (
             of(json!({"backend": {}})),
             "cache.backend.cluster: found nothing, expected the name of a cluster",
         ),
