@@ -3,10 +3,15 @@
 
 #![allow(unreachable_pub, reason = "`replay.rs` has this file as a module")]
 
+mod answers;
+mod attempts;
 mod bodies;
 mod caching;
+mod callers;
+mod flights;
 mod headers;
 mod settings;
+mod spellings;
 mod streams;
 mod translate;
 
@@ -15,15 +20,23 @@ use llm_gateway::protocol::Operation;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; `seeds/` has a folder for each.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 18] = [
+    ("callers", callers::callers),
     ("canonical", caching::canonical),
     ("config", settings::config),
+    ("conversion", answers::conversion),
+    ("directives", answers::directives),
     ("edits", bodies::edits),
+    ("flights", flights::flights),
+    ("handoff", attempts::handoff),
     ("headers", headers::headers),
     ("multipart", bodies::multipart),
+    ("paths", attempts::paths),
     ("probe", bodies::probe),
     ("record", caching::record),
     ("relay", streams::relay),
+    ("spellings", spellings::spellings),
+    ("table", answers::table),
     ("translate", translate::translate),
     ("usage", streams::usage),
 ];

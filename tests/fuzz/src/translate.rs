@@ -45,7 +45,11 @@ fn request(route: Route, body: &[u8]) {
             assert!(translated.path.bytes().all(|byte| byte.is_ascii_graphic()));
             assert!(translated.warnings.len() <= 16);
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte);
-            for field in &translated.warnings {
+            for told in &translated.warnings {
+                // `tools[1].type (web_search)`
+                let kind = told.strip_suffix(')').and_then(|told| told.split_once(" ("));
+                let (field, kind) = kind.unwrap_or((told, "_"));
+                assert!(kind.bytes().all(|byte| plain(byte) || byte == b'-'), "{told}");
                 assert!(!field.is_empty() && field.bytes().all(plain), "{field}");
             }
         }
