@@ -6,6 +6,7 @@ pub mod check_config;
 pub mod demo;
 pub mod fuzz;
 pub mod model_server;
+pub mod soak;
 pub mod test;
 
 use anyhow::Result;
@@ -27,6 +28,7 @@ enum Command {
     Demo(demo::Args),
     Fuzz(fuzz::Args),
     ModelServer(model_server::Args),
+    Soak(soak::Args),
     Test(test::Args),
 }
 
@@ -39,6 +41,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Fuzz(args) => fuzz::run(&args),
             Command::ModelServer(args) => model_server::run(&args),
+            Command::Soak(args) => soak::run(&args),
             Command::Test(args) => test::run(&args),
         }
     }
