@@ -5,7 +5,8 @@
 //! writes it, the provider role of each attempt takes its line off, so what is left at the end tells
 //! how many attempts were made.
 
-use crate::host::{Properties, Status};
+use crate::host::{Headers, Map, Pairs, Properties, Status};
+use crate::protocol::hygiene::is_internal;
 
 /// The cluster of the next attempt.
 pub const CLUSTER: &str = "llm_cluster";
@@ -17,6 +18,9 @@ pub const ORIGINAL: &str = "llm_original";
 pub const CREDENTIAL: &str = "llm_credential";
 /// The provider role put in a credential of its own.
 pub const PROVIDERS: &[u8] = b"provider";
+/// The headers of an answer that reach the caller although they would not, by the configuration of
+/// one attempt's provider: see [`forward`].
+pub const FORWARDED: &str = "llm_forwarded";
 /// The attempts that their providers refused for the credential: see [`Refusal`].
 pub const REFUSED: &str = "llm_refused";
 /// The header that names the cluster for routes that read no filter state.
@@ -110,6 +114,42 @@ impl Refusal {
             |[left, own]: &[u8; 2]| Self { left: usize::from(*left), is_providers: *own == 1 };
         pairs.iter().map(refusal).collect()
     }
+}
+
+/// Notes the headers that an attempt lets through: how many attempts were left, this one included, 0
+/// where there is no chain, and a line for each name.
+pub fn forward(left: usize, names: &[Box<str>], host: &impl Properties) -> Result<(), Status> {
+    let text = format!("{left}\n{}", names.join("\n"));
+    host.set_filter_state(FORWARDED, text.as_bytes())
+}
+
+/// The names that the last attempt lets through, a line each.
+pub fn forwarded(host: &impl Properties) -> Vec<u8> {
+    let Ok(noted) = host.property(&[FORWARDED]) else { return Vec::new() };
+    let Some((by, names)) = std::str::from_utf8(&noted).ok().and_then(|it| it.split_once('\n'))
+    else {
+        return Vec::new();
+    };
+    let left = Left::read(host).map_or(0, |left| left.steps().count().saturating_add(1));
+    if by.parse() == Ok(left) { names.as_bytes().to_vec() } else { Vec::new() }
+}
+
+/// Takes from an answer what is the provider's own. `headers` are those that came; `forwarded` says
+/// which are let through, and is asked only where there is something to take.
+pub fn clean_answer(
+    headers: &Pairs,
+    forwarded: impl FnOnce() -> Vec<u8>,
+    host: &impl Headers,
+) -> Result<(), Status> {
+    let mut internal = headers.iter().filter(|(name, _)| is_internal(name)).peekable();
+    if internal.peek().is_none() {
+        return Ok(());
+    }
+    let forwarded = forwarded();
+    let is_kept = |name: &[u8]| forwarded.split(|byte| *byte == b'\n').any(|kept| kept == name);
+    internal
+        .filter(|(name, _)| !is_kept(name))
+        .try_for_each(|(name, _)| host.remove_header(Map::ResponseHeaders, name))
 }
 
 /// Whether a provider refuses a credential, or the account behind it, with this status.

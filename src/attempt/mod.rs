@@ -109,7 +109,7 @@ impl State {
                 Event::RequestBody { end: true, .. } | Event::RequestTrailers,
             ) => request::body(*reading, service, host),
             (Self::Waiting(waiting), Event::ResponseHeaders { end }) => {
-                response::headers(*waiting, end, host)
+                response::headers(*waiting, end, &service.provider.forward_headers, host)
             }
             (Self::Answering(answering), Event::ResponseBody { end, .. }) => {
                 response::body(answering, end, host)
@@ -150,9 +150,15 @@ impl Waiting {
         self.left > 1
     }
 
+    /// Whether the answer needs work beside its headers.
+    fn is_read(&self) -> bool {
+        self.call.is_some() || self.can_fail_over() || self.doubts_refusals
+    }
+
     /// What follows once the request is on its way.
     fn next(self) -> State {
-        if self.call.is_some() || self.can_fail_over() || self.doubts_refusals {
+        // The gateway role sees the answers to calls; of what only passes it sees nothing.
+        if self.is_read() || self.operation == Operation::Other {
             State::Waiting(Box::new(self))
         } else {
             State::Done

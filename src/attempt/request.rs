@@ -10,6 +10,7 @@ use crate::handoff::{self, Left};
 use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, Status};
 use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::edit::Edits;
+use crate::protocol::hygiene::{FOREIGN_CREDENTIALS, is_common, is_private};
 use crate::protocol::probe::Source;
 use crate::protocol::{Dialect, Endpoint, Operation, Path};
 use crate::translate::{Call, Clock, Context};
@@ -147,8 +148,16 @@ fn translate(
         Ok(path) => path,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    // What is of the caller's program is for providers of its own protocol.
+    let provider = &service.provider;
+    let is_of_client = |name: &str| {
+        let is_given = provider.credential.as_ref().is_some_and(|key| *key.header == *name);
+        let ends_here = is_hidden(name, provider) || name.as_bytes().starts_with(INTERNAL);
+        !(is_common(name.as_bytes()) || is_forwarded(name, provider) || is_given || ends_here)
+    };
+    let names = headers.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
     let mut ours: Vec<(&str, Option<&[u8]>)> =
-        FOREIGN_HEADERS.iter().map(|name| (*name, None)).collect();
+        names.filter(|name| is_of_client(name)).map(|name| (name, None)).collect();
     ours.push((":path", Some(path.as_bytes())));
     ours.push(("content-type", Some(b"application/json")));
     if then.dialect() == Dialect::Gemini && service.provider.credential.is_none() {
@@ -201,7 +210,8 @@ fn make(
     }
     if let Some(credential) = &provider.credential {
         // A provider that is given a key of its own gets no other.
-        ours.extend(CREDENTIAL_HEADERS.iter().map(|name| (*name, None)));
+        let foreign = FOREIGN_CREDENTIALS.iter().filter(|name| !is_forwarded(name, provider));
+        ours.extend(CREDENTIAL_HEADERS.iter().chain(foreign).map(|name| (*name, None)));
         ours.retain(|(name, _)| *name != &*credential.header);
         ours.push((&credential.header, Some(credential.value.as_bytes())));
     }
@@ -209,7 +219,8 @@ fn make(
         ours.retain(|(named, _)| *named != &**name);
         ours.push((name, Some(value.as_bytes())));
     }
-    original.restore(headers, host, |name| ours.iter().any(|(named, _)| *named == name))?;
+    let is_ours = |name: &str| ours.iter().any(|(named, _)| *named == name);
+    original.restore(headers, host, |name| is_ours(name) || is_hidden(name, provider))?;
     for (name, value) in &ours {
         // What is right already costs no call.
         if original.is_noted(name) || headers.get(name) != *value {
@@ -217,8 +228,15 @@ fn make(
             write(Map::RequestHeaders, name, *value, host)?;
         }
     }
-    for (name, _) in headers.iter().filter(|(name, _)| name.starts_with(INTERNAL)) {
-        host.remove_header(Map::RequestHeaders, name)?;
+    for (name, _) in headers.iter() {
+        let ends_here = |name| is_hidden(name, provider) && !is_ours(name);
+        if name.starts_with(INTERNAL) || std::str::from_utf8(name).is_ok_and(ends_here) {
+            host.remove_header(Map::RequestHeaders, name)?;
+        }
+    }
+    if !provider.forward_headers.is_empty() {
+        let left = left.map_or(0, |left| left.steps().count());
+        handoff::forward(left, &provider.forward_headers, host)?;
     }
     // The gateway role does not tell a caller that a credential is wrong which is not the caller's.
     match (&provider.credential, left) {
@@ -259,16 +277,14 @@ fn state(name: &str, host: &impl Host) -> Option<String> {
     host.property(&[name]).ok().and_then(|value| String::from_utf8(value).ok())
 }
 
-/// What clients of one protocol send along and providers of another may refuse.
-const FOREIGN_HEADERS: [&str; 7] = [
-    "anthropic-beta",
-    "anthropic-version",
-    "openai-beta",
-    "openai-organization",
-    "openai-project",
-    "x-goog-api-client",
-    "x-goog-user-project",
-];
+/// Whether a header ends here, whoever the provider is.
+fn is_hidden(name: &str, provider: &Provider) -> bool {
+    is_private(name.as_bytes()) && !is_forwarded(name, provider)
+}
+
+fn is_forwarded(name: &str, provider: &Provider) -> bool {
+    provider.forward_headers.iter().any(|forwarded| **forwarded == *name)
+}
 
 /// For providers that want a limit where OpenAI's API has none: what all current models can write.
 const DEFAULT_MAX_TOKENS: u64 = 4096;

@@ -28,8 +28,18 @@ enum Held {
 }
 
 /// The answer's headers came.
-pub(super) fn headers(mut waiting: Waiting, end: bool, host: &impl Host) -> (State, Flow) {
+pub(super) fn headers(
+    mut waiting: Waiting,
+    end: bool,
+    forwarded: &[Box<str>],
+    host: &impl Host,
+) -> (State, Flow) {
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
+    let cleaned = handoff::clean_answer(&headers, || forwarded.join("\n").into_bytes(), host);
+    tell(cleaned, "answer headers", host);
+    if !waiting.is_read() {
+        return (State::Done, Flow::Continue);
+    }
     let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
     let kind = headers.get("content-type").unwrap_or_default();
     warn(&waiting, host);

@@ -10,6 +10,7 @@ use super::shown::Quoted;
 use super::wire;
 use crate::host::SafeValue;
 use crate::identity::CREDENTIAL_HEADERS;
+use crate::protocol::hygiene::can_be_forwarded;
 
 /// How one cluster's provider wants to be spoken to, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Provider {
     pub credential: Option<Credential>,
     /// Names in lower case.
     pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Headers that pass although they would end at the gateway, both ways; in lower case.
+    pub forward_headers: Vec<Box<str>>,
 }
 
 /// Whose wire format a provider speaks.
@@ -112,6 +115,7 @@ impl Default for Provider {
             api_version: None,
             credential: None,
             headers: Vec::new(),
+            forward_headers: Vec::new(),
         }
     }
 }
@@ -138,6 +142,7 @@ fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>) -> Provider
     let credential = auth.as_ref().and_then(|node| credential(node, env));
     let headers = root.get("headers").map(Node::secret);
     let headers = headers.map(|node| headers_of(&node, credential.as_ref())).unwrap_or_default();
+    let forward = root.get("forward_headers").map(|node| forwarded(&node)).unwrap_or_default();
     Provider {
         name: name.unwrap_or_default().into(),
         api,
@@ -146,6 +151,7 @@ fn provider(root: &Object<'_>, env: &dyn Fn(&str) -> Option<String>) -> Provider
         api_version: api_version.or_else(default_version),
         credential,
         headers,
+        forward_headers: forward,
     }
 }
 
@@ -218,6 +224,21 @@ fn headers_of(node: &Node<'_>, credential: Option<&Credential>) -> Vec<(Box<str>
     headers
 }
 
+fn forwarded(node: &Node<'_>) -> Vec<Box<str>> {
+    let mut names: Vec<Box<str>> = Vec::new();
+    for node in node.list("header names", MAX_HEADERS) {
+        let name = node.text(FORWARDED, |text| {
+            own_header(text, &CREDENTIAL_HEADERS).filter(|name| can_be_forwarded(name))
+        });
+        let Some(name) = name else { continue };
+        if names.contains(&name) {
+            node.wrong("each header once, whatever its case");
+        }
+        names.push(name);
+    }
+    names
+}
+
 /// The name in lower case, if an operator may set that header.
 fn own_header(name: &str, others: &[&str]) -> Option<Box<str>> {
     let name = name.to_ascii_lowercase();
@@ -264,7 +285,8 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|b| letter(b) || b.is_ascii_digit())
 }
 
-const KEYS: [&str; 7] = ["provider", "api", "host", "base_path", "api_version", "auth", "headers"];
+const KEYS: [&str; 8] =
+    ["provider", "api", "host", "base_path", "api_version", "auth", "headers", "forward_headers"];
 /// Headers that are about the connection, the body or the address, and so not the operator's.
 const RESERVED: [&str; 10] = [
     "host",
@@ -281,6 +303,8 @@ const RESERVED: [&str; 10] = [
 const HOST: &str = "a host name, an IPv4 address or an IPv6 one in [], with or without a port";
 const BASE_PATH: &str = r#"a path like "/v1", without a slash at its end, or """#;
 const HEADER_NAME: &str = "the name of a header that is free to be set";
+const FORWARDED: &str =
+    "the name of a header, none of credentials, of the connection or the body, x-llm- or x-envoy-";
 const VARIABLE: &str = "the name of an environment variable";
 const VALUE: &str = "1 to 8192 bytes, no control characters, no space at the ends";
 const MAX_HEADERS: usize = 64;

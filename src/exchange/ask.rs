@@ -26,7 +26,7 @@ pub(super) fn body(
     if call.operation == Operation::Other && names_nothing(shape, &source) {
         let path = Path::read(headers.get(":path").unwrap_or_default());
         return match shape {
-            Shape::Empty => gate::nameless(call, &path, service, now, host),
+            Shape::Empty => gate::empty(call, &path, service, now, host),
             _ => gate::unread(call, &path, service, now, host),
         };
     }

@@ -10,7 +10,7 @@ use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::failure::Told;
 use crate::protocol::usage::{Quality, Usage};
 
-/// An answer with an error status.
+/// An answer with the status of an error, or of a redirect.
 pub(super) fn headers(
     routed: Routed,
     service: &Service,
@@ -27,6 +27,16 @@ pub(super) fn headers(
         return (ended(routed, status, &error, host), Flow::Continue);
     }
     let (retry, id) = (retry(headers), provider_id(headers));
+    if status < 400 {
+        // Envoy may send callers elsewhere. A provider may not, and who follows takes the key along.
+        return match &*details {
+            b"via_upstream" => {
+                let error = Error::new(Kind::Provider, "The provider sent a redirect.");
+                replace(routed, error.status(), &error, id, host)
+            }
+            _ => pass(routed, status),
+        };
+    }
     if details != b"via_upstream" {
         return match of_envoy(&details, status, retry) {
             Some(error) if NOT_TRIED_DETAILS.iter().any(|why| contains(&details, why)) => {

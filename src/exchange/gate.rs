@@ -91,6 +91,20 @@ pub(super) fn pass(
     }
 }
 
+/// A call without a body, which says nothing at all.
+pub(super) fn empty(
+    call: Call,
+    path: &Path<'_>,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    match service.config.unmatched {
+        Unmatched::Pass => pass(call, service, now, host),
+        Unmatched::Reject => answer::refuse(call, None, &unknown_url("POST", path), host),
+    }
+}
+
 /// A call that names no model.
 pub(super) fn nameless(
     call: Call,
@@ -100,12 +114,11 @@ pub(super) fn nameless(
     host: &impl Host,
 ) -> (State, Flow) {
     match service.config.unmatched {
-        Unmatched::Pass => pass(call, service, now, host),
-        Unmatched::Reject if path.is_without_model() => {
-            answer::refuse(call, None, &unknown_url("POST", path), host)
-        }
         // The default model is for the calls that are known: it writes text.
-        Unmatched::Reject => answer::refuse(call, None, &probe::missing("model"), host),
+        Unmatched::Reject if !path.is_without_model() => {
+            answer::refuse(call, None, &probe::missing("model"), host)
+        }
+        _ => empty(call, path, service, now, host),
     }
 }
 

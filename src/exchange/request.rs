@@ -74,7 +74,7 @@ pub(super) fn headers(
         && (source.is_untold() || (source.is_form() && path.is_without_model()));
     match read(&call, &source, peek, end, service, headers) {
         Err(refusal) => answer::refuse(call, None, &refusal, host),
-        Ok(false) => gate::nameless(call, &path, service, now, host),
+        Ok(false) => gate::empty(call, &path, service, now, host),
         Ok(true) => {
             drop(path);
             let headers = respelled.unwrap_or(came);

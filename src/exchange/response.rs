@@ -3,6 +3,7 @@
 use super::answer::PROVIDER_REQUEST_ID;
 use super::request::report;
 use super::{Ended, Routed, Service, State, failure, keeping, limits};
+use crate::handoff;
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::stream::{End, Phase, Relay, Relayed};
 use crate::protocol::usage::Meter;
@@ -52,9 +53,14 @@ pub(super) fn headers(
         headers.first([":status", "content-type", "content-encoding", "content-length"]);
     let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
     let status = status.unwrap_or(0);
+    // A redirect goes nowhere if it is a provider's, and is whole if it is Envoy's own.
+    if !(300..400).contains(&status) {
+        let cleaned = handoff::clean_answer(&headers, || handoff::forwarded(host), host);
+        report(cleaned, "answer headers", host);
+    }
     name_ids(&routed, &headers, host);
     limits::write_rate_headers(&routed.call, &headers, now, host);
-    if status >= 400 {
+    if status >= 300 {
         keeping::write_status(&routed.call.caching, host);
         return failure::headers(routed, service, status, &headers, end, host);
     }

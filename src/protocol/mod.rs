@@ -9,6 +9,7 @@ pub mod eventstream;
 pub mod failure;
 pub mod fields;
 pub mod gemini;
+pub mod hygiene;
 mod json;
 mod mistake;
 pub mod model_path;

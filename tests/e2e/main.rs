@@ -7,6 +7,7 @@ mod contract;
 mod demo;
 mod failover;
 mod gateway;
+mod hygiene;
 mod limits;
 mod observed;
 mod page;

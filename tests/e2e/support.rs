@@ -122,7 +122,11 @@ pub(crate) fn cluster(
     let clusters = at(&mut bootstrap, "/static_resources/clusters").as_array_mut().unwrap();
     let mut added = clusters[0].clone();
     added["name"] = json!(name);
-    if let Some(role) = role {
+    if let Some(mut role) = role {
+        // What tells the model server what to do has to reach it, translated or not.
+        if let Some(role) = role.as_object_mut() {
+            role.entry("forward_headers").or_insert(json!(["x-sim"]));
+        }
         let config = &mut filter["typed_config"]["config"];
         config["root_id"] = json!("provider");
         config["vm_config"]["environment_variables"] =

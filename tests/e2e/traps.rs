@@ -253,13 +253,14 @@ fn address_of(cluster: &Value) -> SocketAddr {
 #[test]
 fn a_caller_does_not_choose_the_cluster() {
     let secret = model_server();
-    let called = [CHAT, "/v1/moderations"];
+    let called = [CHAT, "/v1/moderations", "/v1/files"];
     let gateway = Gateway::adapted(|bootstrap| {
         let mut bootstrap = cluster(bootstrap, "secret", secret.address(), None);
         *at(&mut bootstrap, ROUTE) = json!({"cluster_header": "x-llm-cluster", "timeout": "0s"});
-        bootstrap
+        let pass = |configuration: &mut Value| configuration["unmatched"] = json!("pass");
+        bootstrap.configure("gateway", pass).unwrap()
     });
-    for path in [CHAT, "/v1/moderations", "/v1/files", "/elsewhere"] {
+    for path in [CHAT, "/v1/moderations", "/v1/files", "/tokenize", "/elsewhere"] {
         for name in ["x-llm-cluster", "X-LLM-Cluster"] {
             let request = Request::post(path, &chat("let me in"))
                 .header(name, "secret")

@@ -130,6 +130,7 @@ fn provider() -> Value {
         "provider": "openai",
         "auth": {"header": "x-api-key", "env": "KEY"},
         "headers": {"x-extra": "1"},
+        "forward_headers": ["cookie"],
     })
 }
 

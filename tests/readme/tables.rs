@@ -144,8 +144,10 @@ fn every_header_is_in_the_readme() {
             used.extend(literals(&text).into_iter().filter(|word| is_header(word)));
         }
     }
+    // Those that end here are too many for people; what the README tells of them is true.
+    let ended = literals(&crate::markdown::read("src/protocol/hygiene.rs"));
     let missing: Vec<_> = used.difference(&told).collect();
-    let gone: Vec<_> = told.difference(&used).collect();
+    let gone: Vec<_> = told.difference(&used).filter(|word| !ended.contains(word)).collect();
     assert!(missing.is_empty() && gone.is_empty(), "missing {missing:?}, gone {gone:?}");
 }
 
@@ -191,8 +193,8 @@ fn attributes_of_spans_are_those_of_the_recipe() {
 }
 
 const STATE_FILES: [&str; 2] = ["src/exchange/settle.rs", "src/handoff.rs"];
-const INTERNAL: [&str; 5] =
-    ["llm_cluster", "llm_chain", "llm_original", "llm_credential", "llm_refused"];
+const INTERNAL: [&str; 6] =
+    ["llm_cluster", "llm_chain", "llm_original", "llm_credential", "llm_forwarded", "llm_refused"];
 
 #[test]
 fn every_metric_is_in_the_readme() {

@@ -214,6 +214,8 @@ impl Worker {
         stream.attempts += 1;
         let mut seen = Received::default();
         host.reset_calls();
+        // The router has read its instructions, and takes them away.
+        stream.left.retain(|(name, _)| !INSTRUCTIONS.contains(&name.as_slice()));
         let parts = stream.sent.parts(&stream.left);
         stream.attempt = None;
         if let Some(service) = clusters.get(&attempt.cluster) {
@@ -316,3 +318,10 @@ impl Worker {
         always::check(self)
     }
 }
+
+const INSTRUCTIONS: [&[u8]; 4] = [
+    b"x-envoy-max-retries",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+];

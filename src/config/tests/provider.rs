@@ -28,7 +28,8 @@ fn the_documented_configuration_is_read() {
         "host": "api.anthropic.com",
         "base_path": "/v1",
         "auth": {"header": "X-Api-Key", "env": "ANTHROPIC_API_KEY"},
-        "headers": {"Anthropic-Version": "2023-06-01"}
+        "headers": {"Anthropic-Version": "2023-06-01"},
+        "forward_headers": ["Cookie", "x-team"]
     });
     let provider = read(&config).unwrap();
     assert_eq!((&*provider.name, provider.api), ("anthropic", Api::Anthropic));
@@ -36,6 +37,7 @@ fn the_documented_configuration_is_read() {
     let credential = provider.credential.unwrap();
     assert_eq!((&*credential.header, &*credential.value), ("x-api-key", "sk-secret"));
     assert_eq!(provider.headers, [("anthropic-version".into(), "2023-06-01".into())]);
+    assert_eq!(provider.forward_headers, ["cookie".into(), "x-team".into()]);
 }
 
 #[test]
@@ -67,6 +69,7 @@ fn what_is_not_written_fits_the_api() {
 fn every_mistake_is_named_and_no_secret() {
     let value = "expected 1 to 8192 bytes, no control characters, no space at the ends";
     let header = "expected the name of a header that is free to be set";
+    let forwarded = "expected the name of a header, none of credentials, of the connection or the body, x-llm- or x-envoy-";
     let variable = "expected one with a value, that vm_config.environment_variables passes on";
     let table = [
         (json!({"provider": null}), "provider: found nothing, expected a name: 1 to 64 visible ASCII characters without ; = / and *".to_owned()),
@@ -89,6 +92,12 @@ fn every_mistake_is_named_and_no_secret() {
         (json!({"headers": {"a": "b\r\nsecret: 1"}}), format!("headers.a: found a string of 12 characters, {value}")),
         (json!({"headers": {"a": " secret"}}), format!("headers.a: found a string of 7 characters, {value}")),
         (json!({"headers": {"a": ""}}), format!("headers.a: found a string of 0 characters, {value}")),
+        (json!({"forward_headers": ["authorization"]}), format!("forward_headers[0]: found \"authorization\", {forwarded}")),
+        (json!({"forward_headers": ["x-llm-model"]}), format!("forward_headers[0]: found \"x-llm-model\", {forwarded}")),
+        (json!({"forward_headers": ["x-envoy-internal"]}), format!("forward_headers[0]: found \"x-envoy-internal\", {forwarded}")),
+        (json!({"forward_headers": ["Host"]}), format!("forward_headers[0]: found \"Host\", {forwarded}")),
+        (json!({"forward_headers": ["a b"]}), format!("forward_headers[0]: found \"a b\", {forwarded}")),
+        (json!({"forward_headers": ["cookie", "Cookie"]}), "forward_headers[1]: found \"Cookie\", expected each header once, whatever its case".to_owned()),
         (json!({"headers": {"a": 1}}), format!("headers.a: found a number without quotes, {value}")),
         (json!({"headers": {"Host": "secret"}}), format!("headers.Host: found \"Host\", {header}, and credentials in auth")),
         (json!({"headers": {":path": "secret"}}), format!("headers[\":path\"]: found \":path\", {header}, and credentials in auth")),

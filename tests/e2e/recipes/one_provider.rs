@@ -303,6 +303,9 @@ impl Prepared {
             .replace("envoy/keys/", &format!("{}/", dir.display()))
             .replace("/etc/ssl/certs/ca-certificates.crt", &authority);
         let bootstrap = recipe(&text).endpoint(of.name, front.address).unwrap();
+        // What tells the model server to fail.
+        let forward = |role: &mut Value| role["forward_headers"] = json!(["x-sim"]);
+        let bootstrap = bootstrap.configure("provider", forward).unwrap();
         Self { bootstrap, server, front, dir }
     }
 }
