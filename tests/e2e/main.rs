@@ -8,6 +8,7 @@ mod demo;
 mod failover;
 mod gateway;
 mod limits;
+mod money;
 mod observed;
 mod page;
 mod prometheus;
