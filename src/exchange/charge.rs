@@ -57,9 +57,15 @@ pub(super) fn unanswered(routed: &Routed) -> (Usage, Quality) {
     (routed.estimate, Quality::Estimated)
 }
 
-/// Whether a provider has had the request: Envoy knows the host to which it has sent it.
+/// Whether a provider has had the request. It has a connection, or had one that failed: a host
+/// alone (`upstream.address`) is chosen before that.
 pub(super) fn was_sent(host: &impl Host) -> bool {
-    host.property(&["upstream", "address"]).is_ok_and(|address| !address.is_empty())
+    let said = |name| host.property(&["upstream", name]).unwrap_or_default();
+    if !said("local_address").is_empty() {
+        return true;
+    }
+    let attempts = said("request_attempt_count");
+    attempts.first_chunk().is_some_and(|count| u64::from_le_bytes(*count) > 1)
 }
 
 /// Where Envoy has waited long enough for a provider that may go on. Of a connection that did not

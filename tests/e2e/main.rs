@@ -9,6 +9,7 @@ mod failover;
 mod gateway;
 mod hygiene;
 mod limits;
+mod money;
 mod observed;
 mod page;
 mod prometheus;

@@ -154,7 +154,7 @@ impl Runner {
             }
             Act::Trailers => self.step(Event::RequestTrailers),
             Act::Attempt(provider) => {
-                self.host.give_property(&["upstream", "address"], b"127.0.0.1:80");
+                self.host.give_property(&["upstream", "local_address"], b"127.0.0.1:80");
                 let service = &self.providers[*provider];
                 self.attempt = attempt::State::default();
                 let body = Event::RequestBody { size: 1, end: true };

@@ -148,7 +148,7 @@ impl Worker {
         parts.extend(request.trailers.as_ref().map(|trailers| Part::Trailers(pairs(trailers))));
         self.upload(parts)?;
         if request.waits_for_host {
-            self.host.give_property(&["upstream", "address"], b"");
+            self.host.give_property(&["upstream", "local_address"], b"");
         }
         Ok(())
     }
@@ -167,7 +167,7 @@ impl Worker {
         }
         // What has gone on whole has reached a host, unless a step says otherwise.
         if self.stream.as_ref().is_some_and(|stream| stream.sent.ended) {
-            self.host.give_property(&["upstream", "address"], b"127.0.0.1:80");
+            self.host.give_property(&["upstream", "local_address"], b"127.0.0.1:80");
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod caching;
 mod callers;
 mod flights;
 mod headers;
+mod limits;
 mod settings;
 mod spellings;
 mod streams;
@@ -20,7 +21,7 @@ use llm_gateway::protocol::Operation;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; `seeds/` has a folder for each.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("callers", callers::callers),
     ("canonical", caching::canonical),
     ("config", settings::config),
@@ -30,6 +31,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("flights", flights::flights),
     ("handoff", attempts::handoff),
     ("headers", headers::headers),
+    ("limiter", limits::limiter),
     ("multipart", bodies::multipart),
     ("paths", attempts::paths),
     ("probe", bodies::probe),

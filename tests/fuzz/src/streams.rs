@@ -2,7 +2,7 @@
 
 use llm_gateway::protocol::sse::{Decoder, Format, Frame};
 use llm_gateway::protocol::stream::{End, Relay, Relayed};
-use llm_gateway::protocol::usage::Meter;
+use llm_gateway::protocol::usage::{MAX_COUNT, Meter, Quality};
 
 use super::{operation, pieces};
 
@@ -69,6 +69,12 @@ pub(crate) fn usage(data: &[u8]) {
     let mut cut = Meter::new(operation);
     pieces(body, seed).for_each(|chunk| cut.chunk(chunk));
     assert_eq!(whole.usage(7), cut.usage(7));
+    let (usage, quality) = whole.usage(7);
+    assert!(usage.cached_input.saturating_add(usage.cache_write) <= usage.input, "{usage:?}");
+    assert!(usage.reasoning <= usage.output, "{usage:?}");
+    let possible = |count: u64| count <= MAX_COUNT.max(body.len() as u64);
+    assert!(possible(usage.input) && possible(usage.output), "{usage:?}");
+    assert!(quality != Quality::Exact || usage.input > 0, "nobody asks nothing");
 }
 
 fn is_subsequence(part: &[u8], whole: &[u8]) -> bool {
