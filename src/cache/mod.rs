@@ -35,7 +35,7 @@ use self::flight::{Flights, Lease, Outcome, Role, Sight};
 use self::key::{Key, Subject};
 use self::policy::{Answer, Directives, Forward, Mode, Policy, Skip};
 use self::recent::Recent;
-use self::record::{Entry, Form, MARK_BYTES, Tokens};
+use self::record::{Entry, Form, Tokens};
 use self::serve::Hit;
 use self::sweep::{Held, Sweep, Sweeper};
 use self::table::{Found, Stored, Table};
@@ -245,9 +245,9 @@ impl Cache {
         question.max_age.map(|_| webdis::fetch(&question.key))
     }
 
-    /// The most that is to be read of what the second level said: a byte more than could be stored.
+    /// The most that the second level can say of what was stored.
     pub fn max_fetched_bytes(&self) -> usize {
-        self.policy.max_entry_bytes.saturating_add(MARK_BYTES).saturating_add(1)
+        self.policy.max_entry_bytes.saturating_add(record::AROUND_A_BODY)
     }
 
     /// What the second level said. What can be served is stored here too. It is judged like an
@@ -259,7 +259,7 @@ impl Cache {
         answer: webdis::Answer,
         now: Timestamp,
     ) -> Result<Lookup, webdis::Fault> {
-        if answer.body.len() >= self.max_fetched_bytes() {
+        if answer.body.len() > self.max_fetched_bytes() {
             return Err(webdis::Fault::TooLarge);
         }
         let record = answer.record(&question.key, now)?;

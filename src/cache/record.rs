@@ -285,7 +285,9 @@ const STREAM: u8 = 1;
 const STREAM_THAT_STRIPS: u8 = 2;
 /// Magic, form, status, two times, four counts, key, two lengths.
 pub(super) const HEAD_BYTES: usize = 5 + 1 + 2 + 2 * 8 + 4 * 4 + 32 + 1 + 4;
-pub(super) const MARK_BYTES: usize = 16;
+const MARK_BYTES: usize = 16;
+/// The most that a sealed record has beside its body: the type of its content has one byte of length.
+pub(super) const AROUND_A_BODY: usize = HEAD_BYTES + 255 + MARK_BYTES;
 const MAX_SKEW_MS: u64 = 60_000;
 
 #[cfg(test)]

@@ -325,6 +325,62 @@ fn two_processes_share_through_the_second_level() {
     assert!(here.shared_keys().is_empty());
 }
 
+/// Whoever wrote it, and whatever gateway that was: the seal only says that it is whole.
+#[test]
+fn what_the_second_level_says_is_judged_like_an_answer() {
+    let (fake, cache) = (Fake::new(), cache(Mode::On));
+    let question = question(&cache, Form::Json);
+    let good = Entry {
+        key: question.key(),
+        form: Form::Json,
+        strips: false,
+        status: 200,
+        content_type: b"application/json",
+        tokens: Tokens::default(),
+        created: NOW,
+        ttl: Ttl::new(Duration::from_secs(300)).unwrap(),
+        body: JSON,
+    };
+    let stream =
+        Entry { form: Form::Stream, content_type: b"text/event-stream", body: STREAM, ..good };
+    let fetched = |entry: &Entry<'_>| {
+        let body = webdis::store(entry).unwrap().body;
+        cache.fetched(&fake, &question, webdis::Answer { status: 200, body }, NOW)
+    };
+    let cut = STREAM.strip_suffix(b"data: [DONE]\n\n").unwrap();
+    let long = [b" ".repeat(4096), JSON.to_vec()].concat();
+    for bad in [
+        Entry { body: b"{}", ..good },
+        Entry { body: b"[]", ..good },
+        Entry { body: br#"{"choices":[]}"#, ..good },
+        Entry { body: br#"{"error":{"message":"no"}}"#, ..good },
+        Entry { body: &JSON[1..], ..good },
+        Entry { body: &JSON[..50], ..good },
+        Entry { body: STREAM, ..good },
+        Entry { body: &long, ..good },
+        Entry { status: 206, ..good },
+        Entry { status: 500, ..good },
+        Entry { content_type: b"text/html", ..good },
+        Entry { content_type: b"text/event-stream", ..good },
+        Entry { body: JSON, ..stream },
+        Entry { body: cut, ..stream },
+        Entry { content_type: b"application/x-ndjson", ..stream },
+        Entry { key: &Key::from_bytes([1; 32]), ..good },
+    ] {
+        assert_eq!(fetched(&bad).unwrap_err(), webdis::Fault::Corrupt, "{bad:?}");
+        assert!(fake.shared_keys().is_empty(), "{bad:?}");
+    }
+    assert_eq!(hit(fetched(&good).unwrap()).body(), JSON);
+
+    // What it says of how to take the usage out of a stream is found out again.
+    let spaced = String::from_utf8(STREAM.to_vec()).unwrap().replace(":[],", ": [],");
+    let lies = Entry { strips: true, body: spaced.as_bytes(), created: later(1), ..stream };
+    assert!(fetched(&lies).is_ok());
+    let question = ask(&cache, Form::Stream, false, "").unwrap();
+    let hit = hit(cache.lookup(&fake, &question, later(1)));
+    assert!(!String::from_utf8_lossy(hit.body()).contains("usage"));
+}
+
 #[test]
 fn a_host_that_fails_is_a_miss() {
     let (fake, cache) = (Fake::new(), cache(Mode::On));

@@ -40,6 +40,8 @@ pub enum Fault {
     Expired,
     /// Larger than this configuration allows.
     TooLarge,
+    /// As much is asked, or told, at once as may be.
+    Busy,
 }
 
 /// Reads a key.
@@ -90,13 +92,14 @@ impl Answer {
 }
 
 impl Fault {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Absent,
         Self::Unavailable,
         Self::Forbidden,
         Self::Corrupt,
         Self::Expired,
         Self::TooLarge,
+        Self::Busy,
     ];
 
     pub fn label(self) -> &'static str {
@@ -107,6 +110,7 @@ impl Fault {
             Self::Corrupt => "corrupt",
             Self::Expired => "expired",
             Self::TooLarge => "too_large",
+            Self::Busy => "busy",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the cache does for a call before it goes on: whether it has the answer, or will have it soon.
 
+use super::fleet::Asking;
 use super::{Ended, Joining, Routed, Service, State, answer, ask, fleet, limits, subject};
 use crate::cache::capture::Capture;
 use crate::cache::flight::Lease;
@@ -7,7 +8,7 @@ use crate::cache::policy::{CacheStatus, Directives};
 use crate::cache::serve::Hit;
 use crate::cache::{Cache, Follower, Joined, Look, Lookup, Question};
 use crate::error::{Error, Kind, Retry};
-use crate::host::{CallId, Decimal, Event, Flow, Host, Pairs, SafeValue, Timestamp};
+use crate::host::{Decimal, Event, Flow, Host, Pairs, SafeValue, Timestamp};
 use crate::metrics::CacheResult;
 
 /// The cache's part in one call.
@@ -46,7 +47,7 @@ pub(super) enum Wait {
     /// The answer to an identical request in flight.
     Follow(Follower),
     /// The second level's word.
-    Store(CallId),
+    Store(Asking),
 }
 
 impl Caching {
@@ -144,7 +145,7 @@ pub(super) fn wake(
                 Look::Alone => Some(Consulted::Go),
             }
         }
-        (Wait::Store(call), Event::Called(id)) if *call == id => {
+        (Wait::Store(asking), Event::Called(id)) if asking.call() == id => {
             match fleet::fetched(asked, cache, service, now, host) {
                 Some(hit) => {
                     if let Some(lease) = asked.lease.take() {
@@ -219,7 +220,7 @@ fn missed(
     }
     let only_if_cached = asked.only_if_cached;
     match fleet::fetch(&asked.question, cache, service, host) {
-        Some(call) => Consulted::Wait(Wait::Store(call)),
+        Some(asking) => Consulted::Wait(Wait::Store(asking)),
         None => onward(caching, only_if_cached),
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn finish(relaying: &mut Relaying, service: &Service, now: Timestamp,
             if let Some(CacheStatus::Forwarded { stored, .. }) = status {
                 *stored = true;
             }
-            fleet::share(&entry, service, host);
+            fleet::share(&entry, service, now, host);
             if let Some(lease) = asked.lease.take() {
                 cache.land(host, lease, true, now);
             }

@@ -229,8 +229,8 @@ impl State {
     /// The HTTP call of its own whose answer this exchange waits for.
     pub fn awaits(&self) -> Option<CallId> {
         let Self::Joining(joining) = self else { return None };
-        match joining.wait {
-            Wait::Store(call) => Some(call),
+        match &joining.wait {
+            Wait::Store(asking) => Some(asking.call()),
             Wait::Follow(_) => None,
         }
     }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::fleet::Fleet;
 use super::{Call, keeping};
 use crate::cache::Cache;
 use crate::cache::policy::Mode;
 use crate::cache::sweep::Sweeper;
-use crate::config::{self, Backend, CacheSettings};
+use crate::config::{self, CacheSettings};
 use crate::host::{Host, Status};
 use crate::identity::Consumer;
 use crate::limit::{KeyPart, Limiter, Rule};
@@ -24,7 +25,7 @@ pub struct Service {
     /// `None` where nothing is kept.
     pub(super) cache: Option<Cache>,
     /// What a fleet shares behind the cache.
-    pub(super) backend: Option<Backend>,
+    pub(super) fleet: Option<Fleet>,
     /// Who is tried last for now.
     pub(super) breaker: Breaker,
     sweeper: Sweeper,
@@ -74,7 +75,7 @@ impl Service {
             let CacheSettings { policy, models, max_entries, single_flight_wait, .. } = settings;
             Cache::new(policy.clone(), models.clone(), *max_entries, *single_flight_wait)
         });
-        let backend = settings.and_then(|settings| settings.backend.clone());
+        let fleet = settings.and_then(|settings| settings.backend.clone()).map(Fleet::new);
         let mut worker = [0; 8];
         host.fill(&mut worker)?;
         Registry::announce(host, &config.hash)?;
@@ -87,7 +88,7 @@ impl Service {
             metrics,
             limiter,
             cache,
-            backend,
+            fleet,
             breaker,
             sweeper,
             by_client_ip,

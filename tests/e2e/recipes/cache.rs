@@ -1,7 +1,12 @@
 //! `cache.yaml`: two Envoys, one Redis behind a webdis.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use harness::envoy::{Envoy, Launch};
@@ -113,3 +118,83 @@ fn is_hit(status: &str) -> bool {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A second level that says whatever it wants takes neither memory nor answers.
+#[test]
+fn a_second_level_that_lies_takes_no_memory() {
+    let liar = Liar::start();
+    let model = model_server();
+    let bootstrap = recipe(&text("cache.yaml"))
+        .endpoint("local", model.address())
+        .and_then(|recipe| recipe.endpoint("webdis", liar.address))
+        .unwrap();
+    let envoy = Launch::new(bootstrap).concurrency(2).start().unwrap();
+    let ask = |number: usize| {
+        let answer = post(&envoy, CHAT, &[DEMO], &chat(MODEL, &format!("number {number}")));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let status = answer.header("cache-status").unwrap_or_default();
+        assert!(!is_hit(status), "{status}");
+    };
+    let before = envoy.usage().unwrap().resident_bytes;
+    let most = AtomicU64::new(before);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= 400 {
+                        break;
+                    }
+                    ask(number);
+                    most.fetch_max(envoy.usage().unwrap().resident_bytes, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let grown = most.into_inner().saturating_sub(before);
+    println!("{} lies, {} MiB more than before", liar.told(), grown >> 20);
+    assert!(liar.told() > 0);
+    assert!(grown < 64 << 20, "{grown}");
+}
+
+/// Answers everything with far too much.
+struct Liar {
+    address: SocketAddr,
+    told: Arc<AtomicUsize>,
+}
+
+impl Liar {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, told) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let count = told.clone();
+        // Ends with the process; whom it talks to ends before.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let count = count.clone();
+                thread::spawn(move || lie(stream, &count));
+            }
+        });
+        Self { address, told }
+    }
+
+    fn told(&self) -> usize {
+        self.told.load(Ordering::Relaxed)
+    }
+}
+
+fn lie(mut stream: TcpStream, count: &AtomicUsize) {
+    let mut asked = [0; 4096];
+    while stream.read(&mut asked).is_ok_and(|read| read > 0) {
+        count.fetch_add(1, Ordering::Relaxed);
+        // As much as Envoy takes where nothing else is configured.
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 31 << 20);
+        let _ = stream.write_all(head.as_bytes());
+        for _ in 0..31 << 4 {
+            if stream.write_all(&[b'x'; 1 << 16]).is_err() {
+                return;
+            }
+        }
+    }
+}
