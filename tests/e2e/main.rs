@@ -6,6 +6,7 @@ mod configuration;
 mod contract;
 mod demo;
 mod failover;
+mod gate;
 mod gateway;
 mod hygiene;
 mod limits;

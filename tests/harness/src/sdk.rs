@@ -1,4 +1,5 @@
-//! The official client libraries, for tests that use them as their users do.
+//! The official client libraries and servers of their languages, for tests that use them as their
+//! users do.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
@@ -12,12 +13,17 @@ use crate::tools::{NODE_SDKS, PYTHON_SDKS};
 
 /// Python with the packages of [`PYTHON_SDKS`]; installed on first use.
 pub fn python() -> Result<Command> {
-    let packages = install(&name("python", PYTHON_SDKS), |dir| {
-        eprintln!("installing {}", PYTHON_SDKS.join(" "));
+    python_with(PYTHON_SDKS)
+}
+
+/// Python with these packages; installed on first use.
+pub fn python_with(packages: &[&str]) -> Result<Command> {
+    let packages = install(&name("python", packages), |dir| {
+        eprintln!("installing {}", packages.join(" "));
         let mut pip = python::pip()?;
         pip.args(["install", "--quiet", "--disable-pip-version-check", "--target"]).arg(dir);
-        pip.arg("--only-binary=:all:").args(PYTHON_SDKS);
-        shell::run(&mut pip).context("the Python clients cannot be installed")
+        pip.arg("--only-binary=:all:").args(packages);
+        shell::run(&mut pip).context("the Python packages cannot be installed")
     })?;
     let mut python = python::python()?;
     // Neither the user's own packages nor their bytecode.
@@ -33,9 +39,14 @@ pub fn run_python(script: &str, args: &[&str]) -> Result<String> {
 
 /// Node with the packages of [`NODE_SDKS`]; installed on first use.
 pub fn node() -> Result<Command> {
+    node_with(NODE_SDKS)
+}
+
+/// Node with these packages; installed on first use.
+pub fn node_with(packages: &[&str]) -> Result<Command> {
     let mut node = Command::new("node");
     // Modules are found from the working folder upwards.
-    node.current_dir(node_modules()?);
+    node.current_dir(node_modules(packages)?);
     without_proxies(&mut node);
     Ok(node)
 }
@@ -45,7 +56,7 @@ pub fn run_node(script: &str, args: &[&str]) -> Result<String> {
     shell::output(node()?.args(["--input-type=module", "--eval", script, "--"]).args(args))
 }
 
-fn node_modules() -> Result<PathBuf> {
+fn node_modules(packages: &[&str]) -> Result<PathBuf> {
     for program in ["node", "npm"] {
         if !shell::has(program) {
             bail!(
@@ -53,14 +64,14 @@ fn node_modules() -> Result<PathBuf> {
             );
         }
     }
-    install(&name("node", NODE_SDKS), |dir| {
-        eprintln!("installing {}", NODE_SDKS.join(" "));
+    install(&name("node", packages), |dir| {
+        eprintln!("installing {}", packages.join(" "));
         let mut npm = Command::new("npm");
         npm.args(["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
             .arg("--prefix")
             .arg(dir)
-            .args(NODE_SDKS);
-        shell::run(&mut npm).context("the Node clients cannot be installed")
+            .args(packages);
+        shell::run(&mut npm).context("the Node packages cannot be installed")
     })
 }
 

@@ -56,6 +56,10 @@ pub const PYTHON_SDKS: &[&str] = &[
     "cohere==7.3.1",
     "boto3==1.44.8",
 ];
+/// The servers that stand behind the gateway in the tests of what passes it.
+pub const PYTHON_SERVERS: &[&str] =
+    &["fastapi==0.165.0", "uvicorn==0.54.0", "websockets==17.4", "python-multipart==0.0.34"];
+pub const NODE_SERVERS: &[&str] = &["express@5.3.0"];
 pub const NODE_SDKS: &[&str] = &[
     "openai@6.49.0",
     "@anthropic-ai/sdk@1.12.0",
