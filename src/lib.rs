@@ -41,6 +41,7 @@
 //! | 5 | [`translate`] | calls from one protocol to another, pure |
 //! | 5 | [`store`] | slots of shared data and the one compare-and-swap loop |
 //! | 5 | [`metrics`] | every metric, defined once |
+//! | 6 | [`held`] | the bytes that a worker holds, and their budget |
 //! | 5 | [`handoff`] | what the two roles tell each other |
 //! | 5 | [`log`](mod@log) | JSON lines |
 //! | 5 | [`translate`] | requests, answers, errors and streams of one protocol as those of another |
@@ -80,6 +81,7 @@ pub mod config;
 pub mod error;
 pub mod exchange;
 pub mod handoff;
+pub mod held;
 pub mod host;
 pub mod identity;
 pub mod limit;

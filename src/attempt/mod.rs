@@ -12,9 +12,12 @@
 //! Every cluster that a chain can reach needs this role, if only to put things back: one without it
 //! would get the request as the attempt before left it, with that provider's credential.
 
+use std::rc::Rc;
+
 use crate::closed;
 use crate::config;
-use crate::error::{Dialect, Error};
+use crate::error::{Dialect, Error, Retry};
+use crate::held::{self, Held, Ledger, OVERLOADED};
 use crate::host::{Event, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::Operation;
 use crate::protocol::probe::Source;
@@ -32,7 +35,19 @@ use response::Answering;
 /// One loaded configuration of this role.
 #[derive(Debug)]
 pub struct Service {
-    pub provider: config::Provider,
+    pub(crate) provider: config::Provider,
+    /// What this worker holds.
+    ledger: Rc<Ledger>,
+}
+
+impl Service {
+    pub fn new(provider: config::Provider, ledger: &Rc<Ledger>) -> Self {
+        Self { provider, ledger: ledger.clone() }
+    }
+
+    pub fn ledger(&self) -> &Rc<Ledger> {
+        &self.ledger
+    }
 }
 
 /// Where one attempt stands.
@@ -59,6 +74,8 @@ pub enum State {
 pub struct Reading {
     change: Change,
     then: Waiting,
+    /// Of the body that Envoy keeps.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -101,21 +118,21 @@ impl State {
     pub fn step(self, service: &Service, event: Event, host: &impl Host) -> (Self, Flow) {
         match (self, event) {
             (Self::Start, Event::RequestHeaders { end }) => request::headers(service, end, host),
-            (state @ Self::Reading(_), Event::RequestBody { end: false, .. }) => {
-                (state, Flow::Pause)
+            (Self::Reading(reading), Event::RequestBody { size, end }) => {
+                request::part(reading, size, end, service, host)
             }
-            (
-                Self::Reading(reading),
-                Event::RequestBody { end: true, .. } | Event::RequestTrailers,
-            ) => request::body(*reading, service, host),
+            (Self::Reading(reading), Event::RequestTrailers) => {
+                let size = reading.bytes;
+                request::part(reading, size, true, service, host)
+            }
             (Self::Waiting(waiting), Event::ResponseHeaders { end }) => {
                 response::headers(*waiting, end, &service.provider.forward_headers, host)
             }
-            (Self::Answering(answering), Event::ResponseBody { end, .. }) => {
-                response::body(answering, end, host)
+            (Self::Answering(answering), Event::ResponseBody { size, end }) => {
+                response::body(answering, service, Some(size), end, host)
             }
             (Self::Answering(answering), Event::ResponseTrailers) => {
-                response::body(answering, true, host)
+                response::body(answering, service, None, true, host)
             }
             (Self::Muted, Event::ResponseBody { .. }) => {
                 response::mute(host);
@@ -137,6 +154,27 @@ impl State {
             // needs no work, and that of a filter before this one.
             (state, _) => (state, Flow::Continue),
         }
+    }
+}
+
+impl State {
+    /// What is kept for this attempt, here or by the host.
+    pub fn held(&self) -> Held {
+        let held = match self {
+            Self::Start | Self::Done | Self::Refused | Self::Muted => return Held::default(),
+            Self::Reading(reading) => {
+                let here = match &reading.change {
+                    Change::Translate(translating) => translating.headers.size(),
+                    Change::Rename { .. } => 0,
+                };
+                Held { here, there: reading.bytes }
+            }
+            Self::Waiting(waiting) => {
+                Held::here(waiting.call.as_ref().map_or(0, |call| call.kept()))
+            }
+            Self::Answering(answering) => answering.held(),
+        };
+        held.and(Held::here(held::STREAM))
     }
 }
 
@@ -169,9 +207,16 @@ impl Waiting {
     /// has to ask otherwise.
     fn refuse(&self, error: &Error, host: &impl Host) -> (State, Flow) {
         let body = error.body(self.dialect(), &self.request_id);
-        let details = format!("llm_{}", error.kind.row().label);
-        let json = [("content-type", SafeValue::literal("application/json"))];
-        tell(host.reply(error.status(), &details, &json, &body), "reply", host);
+        // The code for logs is told, too, where it says more than the kind.
+        let details = match error.code {
+            Some(OVERLOADED) => held::DETAILS.to_owned(),
+            _ => format!("llm_{}", error.kind.row().label),
+        };
+        let mut headers = vec![("content-type", SafeValue::literal("application/json"))];
+        if let Retry::AfterMillis(_) = error.retry {
+            headers.extend(A_SECOND);
+        }
+        tell(host.reply(error.status(), &details, &headers, &body), "reply", host);
         (State::Refused, Flow::Pause)
     }
 }
@@ -189,6 +234,10 @@ fn tell(outcome: Result<(), Status>, what: &str, host: &impl Host) {
         host.log(log::Level::Error, &format!("{what}: {status}"));
     }
 }
+
+/// When a refusal for want of room may be tried again.
+const A_SECOND: [(&str, SafeValue<'_>); 2] =
+    [("retry-after", SafeValue::literal("1")), ("retry-after-ms", SafeValue::literal("1000"))];
 
 /// The prefix of headers that are between the two roles only.
 const INTERNAL: &[u8] = b"x-llm-";

@@ -7,6 +7,7 @@ use crate::closed;
 use crate::config::{Api, Provider};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Left};
+use crate::held::overloaded;
 use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, Status};
 use crate::identity::CREDENTIAL_HEADERS;
 use crate::protocol::edit::Edits;
@@ -90,12 +91,29 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
         (Way::AsItIs, Some(step)) => Change::Rename { model: step.model.into(), source },
         (Way::AsItIs, None) => return (then.next(), Flow::Continue),
     };
-    (State::Reading(Box::new(Reading { change, then })), Flow::Pause)
+    (State::Reading(Box::new(Reading { change, then, bytes: 0 })), Flow::Pause)
+}
+
+/// A part of the body came, or all of it.
+pub(super) fn part(
+    mut reading: Box<Reading>,
+    size: usize,
+    end: bool,
+    service: &Service,
+    host: &impl Host,
+) -> (State, Flow) {
+    let ledger = &service.ledger;
+    let more = size.saturating_sub(reading.bytes);
+    if !ledger.has_room(more) || (end && !ledger.can_work_on(size)) {
+        return reading.then.refuse(&overloaded(), host);
+    }
+    reading.bytes = size;
+    if end { body(*reading, service, host) } else { (State::Reading(reading), Flow::Pause) }
 }
 
 /// The body came whole.
-pub(super) fn body(reading: Reading, service: &Service, host: &impl Host) -> (State, Flow) {
-    let Reading { change, mut then } = reading;
+fn body(reading: Reading, service: &Service, host: &impl Host) -> (State, Flow) {
+    let Reading { change, mut then, .. } = reading;
     let changed = host.body(Buffer::RequestBody, 0, usize::MAX).and_then(|body| match change {
         Change::Rename { model, source } => {
             rename(&body, &model, &source, then.operation, host)?;

@@ -1,8 +1,9 @@
 //! The way back: the provider's answer in the client's protocol.
 
-use super::{State, Waiting, tell, write};
+use super::{Service, State, Waiting, tell, write};
 use crate::error::{Error, Kind};
 use crate::handoff::{self, Refusal};
+use crate::held;
 use crate::host::{Buffer, Decimal, Flow, Host, Map, Status};
 use crate::protocol::stream::{Phase, Relay};
 use crate::translate::{Answer, MAX_ERROR, Pair};
@@ -15,7 +16,7 @@ pub struct Answering {
     /// The provider's.
     status: u16,
     held: Option<Held>,
-    /// Bytes of the provider's body that were read while nothing was let go.
+    /// Bytes of the provider's body that came while nothing was let go: Envoy keeps them.
     seen: usize,
 }
 
@@ -84,8 +85,19 @@ pub(super) fn headers(
     (State::Answering(Box::new(Answering { waiting, answer, status, held, seen: 0 })), flow)
 }
 
-/// The next bytes of the answer came, or its end.
-pub(super) fn body(mut answering: Box<Answering>, end: bool, host: &impl Host) -> (State, Flow) {
+/// The next bytes of the answer came, or its end. `size`: all that Envoy keeps while nothing was let
+/// go, else this chunk; `None` where trailers end it.
+pub(super) fn body(
+    mut answering: Box<Answering>,
+    service: &Service,
+    size: Option<usize>,
+    end: bool,
+    host: &impl Host,
+) -> (State, Flow) {
+    if matches!(answering.held, Some(Held::UntilEnd)) {
+        return answering.gather(service, size, end, host);
+    }
+    let before = answering.held();
     let bytes = host.body(Buffer::ResponseBody, answering.seen, usize::MAX).unwrap_or_default();
     let mut out = Vec::new();
     if let Some(answer) = &mut answering.answer {
@@ -93,28 +105,33 @@ pub(super) fn body(mut answering: Box<Answering>, end: bool, host: &impl Host) -
             answer.clock().set(host.now());
         }
         answer.chunk(&bytes, &mut out);
+        let more = answer.kept();
+        if more > held::SMALL && !service.ledger.has_room(more.saturating_sub(before.here)) {
+            answer.fail(&held::overloaded(), &mut out);
+        }
     }
     match answering.held.take() {
-        None => answering.pass(out, end, host),
-        Some(Held::UntilEnd) if end => answering.document(host),
-        Some(Held::UntilEnd) => {
-            answering.seen = answering.seen.saturating_add(bytes.len());
-            answering.held = Some(Held::UntilEnd);
-            (State::Answering(answering), Flow::Pause)
-        }
+        None | Some(Held::UntilEnd) => answering.pass(out, end, host),
         Some(Held::UntilContent { mut relay, out: mut kept }) => {
             let translated = answering.answer.is_some();
             relay.chunk(if translated { &out } else { &bytes });
             kept.append(&mut out);
             answering.seen = answering.seen.saturating_add(bytes.len());
+            let has_room = service.ledger.has_room(
+                bytes
+                    .len()
+                    .saturating_add(relay.kept())
+                    .saturating_add(kept.capacity())
+                    .saturating_sub(before.here),
+            );
             match relay.phase() {
-                Phase::Opening if !end => {
+                // Without room to hold it back it passes, and no other attempt can take over.
+                Phase::Opening if !end && has_room => {
                     answering.held = Some(Held::UntilContent { relay, out: kept });
                     (State::Answering(answering), Flow::Pause)
                 }
-                Phase::Opening | Phase::Failed { after_content: false } => {
-                    answering.waiting.fail(host)
-                }
+                Phase::Failed { after_content: false } => answering.waiting.fail(host),
+                Phase::Opening if end => answering.waiting.fail(host),
                 _ => {
                     answering.seen = 0;
                     answering.pass(kept, end, host)
@@ -133,26 +150,60 @@ impl Answering {
     /// Lets a part of a stream go.
     fn pass(mut self: Box<Self>, mut out: Vec<u8>, end: bool, host: &impl Host) -> (State, Flow) {
         let Some(answer) = self.answer.take() else { return (State::Done, Flow::Continue) };
-        if !end {
+        if end {
+            answer.end(&mut out);
+        } else {
             self.answer = Some(answer);
-        } else if let Err(error) = answer.end(&mut out) {
-            // Streams tell their errors in themselves.
-            host.log(log::Level::Error, error.kind.row().label);
         }
         tell(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &out), "answer body", host);
         let state = if end { State::Done } else { State::Answering(self) };
         (state, Flow::Continue)
     }
 
-    /// Writes a whole answer, or the error that it is.
-    fn document(self, host: &impl Host) -> (State, Flow) {
-        let Some(answer) = self.answer else {
-            self.waiting.doubt(host);
-            return (State::Done, Flow::Continue);
+    /// What is kept of it, here or by the host.
+    pub(super) fn held(&self) -> held::Held {
+        let answer = self.answer.as_ref().map_or(0, |answer| answer.kept());
+        let held = match &self.held {
+            Some(Held::UntilContent { relay, out }) => relay.kept().saturating_add(out.capacity()),
+            Some(Held::UntilEnd) | None => 0,
         };
-        let mut out = Vec::new();
-        match answer.end(&mut out) {
-            Ok(()) => tell(replace(&out, host), "answer body", host),
+        held::Held { here: answer.saturating_add(held), there: self.seen }
+    }
+
+    /// A part of a document came, or all of it. Envoy keeps it: a copy is made when it is whole.
+    fn gather(
+        mut self: Box<Self>,
+        service: &Service,
+        size: Option<usize>,
+        end: bool,
+        host: &impl Host,
+    ) -> (State, Flow) {
+        let size = size.unwrap_or(self.seen);
+        let ledger = &service.ledger;
+        let limit = self.answer.as_ref().map_or(MAX_ERROR, |answer| answer.limit());
+        // Of a longer one is read what shows that it is.
+        let whole = end || size > limit;
+        let has_room = ledger.has_room(size.saturating_sub(self.seen));
+        if !has_room || (whole && !ledger.can_work_on(size.min(limit))) {
+            // An answer of this role's own is final: the next attempt would only take more.
+            let (_, flow) = self.waiting.refuse(&held::overloaded(), host);
+            return (State::Muted, flow);
+        }
+        self.seen = size;
+        if !whole {
+            return (State::Answering(self), Flow::Pause);
+        }
+        let replaced = self.document(limit, host);
+        (if replaced && !end { State::Muted } else { State::Done }, Flow::Continue)
+    }
+
+    /// Writes a whole answer, or the error that it is. Whether it took the place of what came.
+    fn document(self, limit: usize, host: &impl Host) -> bool {
+        let Some(answer) = self.answer else { return self.waiting.doubt(host) };
+        let enough = limit.saturating_add(1);
+        let body = host.body(Buffer::ResponseBody, 0, enough).unwrap_or_default();
+        match answer.whole(&body) {
+            Ok(out) => tell(replace(&out, host), "answer body", host),
             Err(error) => {
                 let status = match self.status {
                     // No caller's quota is used up where a provider wants to be paid.
@@ -163,7 +214,7 @@ impl Answering {
                 self.waiting.note(status, host);
             }
         }
-        (State::Done, Flow::Continue)
+        true
     }
 }
 
@@ -186,13 +237,15 @@ impl Waiting {
 
     /// Google says of a wrong key that the request is wrong. It is the key, and another provider
     /// has another.
-    fn doubt(&self, host: &impl Host) {
+    fn doubt(&self, host: &impl Host) -> bool {
         let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR).unwrap_or_default();
         let error = Pair::OpenAiToGemini.error(400, &body);
-        if error.kind == Kind::Authentication {
+        let is_the_key = error.kind == Kind::Authentication;
+        if is_the_key {
             self.write_error(error.status(), &error, host);
             self.note(error.status(), host);
         }
+        is_the_key
     }
 
     fn write_error(&self, status: u16, error: &Error, host: &impl Host) {

@@ -6,7 +6,7 @@ use crate::host::{Buffer, Status};
 
 fn service(configuration: &str) -> Service {
     let provider = config::Provider::from_bytes(configuration.as_bytes(), &|_: &str| None);
-    Service { provider: provider.unwrap() }
+    Service::new(provider.unwrap(), &Rc::default())
 }
 
 fn step(state: &mut State, service: &Service, event: Event, host: &Fake) -> Flow {

@@ -53,6 +53,11 @@ impl Capture {
         !self.outgrown
     }
 
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.body.capacity()
+    }
+
     pub fn form(&self) -> Form {
         self.form
     }

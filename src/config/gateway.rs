@@ -8,6 +8,7 @@ use super::mistakes::{Mistakes, Notes};
 use super::models;
 use super::schema::{Node, Object};
 use super::wire;
+use crate::held;
 use crate::identity::Auth;
 use crate::limit::{Rules, Spec};
 use crate::routing::{BreakerSettings, Table};
@@ -21,6 +22,8 @@ pub struct Gateway {
     /// Proxies in front whose `x-forwarded-for` is believed.
     pub trusted_hops: u32,
     pub max_request_bytes: usize,
+    /// Of each worker.
+    pub max_held_bytes: usize,
     pub unmatched: Unmatched,
     pub log_requests: LogRequests,
     pub limits: Rules,
@@ -73,6 +76,7 @@ impl Default for Gateway {
             auth: Auth::default(),
             trusted_hops: 0,
             max_request_bytes: DEFAULT_REQUEST_BYTES,
+            max_held_bytes: held::DEFAULT_LIMIT,
             unmatched: Unmatched::default(),
             log_requests: LogRequests::default(),
             limits: Rules::default(),
@@ -98,6 +102,7 @@ fn gateway(root: &Object<'_>) -> Gateway {
     let hops = client_ip.and_then(|section| section.get("trusted_hops"));
     let hops = hops.and_then(|node| node.whole(0..=MAX_HOPS));
     let bytes = root.get("max_request_bytes").and_then(|node| node.size(REQUEST_BYTES));
+    let held = root.get("max_held_bytes").and_then(|node| node.size(HELD_BYTES));
     let unmatched = root.get("unmatched").and_then(|node| node.word(&UNMATCHED));
     let log = root.get("log").map(|node| node.object(&["requests"]));
     let log = log.and_then(|section| section.get("requests"));
@@ -114,6 +119,8 @@ fn gateway(root: &Object<'_>) -> Gateway {
         trusted_hops: hops.and_then(|hops| u32::try_from(hops).ok()).unwrap_or(0),
         max_request_bytes: (bytes.and_then(|bytes| usize::try_from(bytes).ok()))
             .unwrap_or(default.max_request_bytes),
+        max_held_bytes: (held.and_then(|bytes| usize::try_from(bytes).ok()))
+            .unwrap_or(default.max_held_bytes),
         unmatched: unmatched.unwrap_or(default_unmatched),
         log_requests: log.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
@@ -131,7 +138,7 @@ fn rules(node: &Node<'_>, specs: &[Spec]) -> Rules {
     })
 }
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "providers",
     "models",
     "default_model",
@@ -145,6 +152,7 @@ const KEYS: [&str; 15] = [
     "cache",
     "client_ip",
     "max_request_bytes",
+    "max_held_bytes",
     "unmatched",
     "log",
 ];
@@ -154,4 +162,6 @@ const LOG_REQUESTS: [(&str, LogRequests); 3] =
     [("none", LogRequests::None), ("errors", LogRequests::Errors), ("all", LogRequests::All)];
 const MAX_HOPS: u64 = 16;
 const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 1 << 10..=128 << 20;
+/// More would leave no room in a worker's VM for the work itself.
+const HELD_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=768 << 20;
 const DEFAULT_REQUEST_BYTES: usize = 4 << 20;

@@ -4,6 +4,7 @@ use super::caching::{self, Consulted};
 use super::request::{report, too_large};
 use super::{Call, Hop, Joining, Reading, Routed, Service, State, answer, gate, limits, send};
 use crate::error::{Error, Kind};
+use crate::held;
 use crate::host::{Buffer, Decimal, Flow, Host, Map, SafeValue, Status, Timestamp};
 use crate::protocol::probe::{self, BOM, Probe, Shape, Source};
 use crate::protocol::usage::Usage;
@@ -62,6 +63,7 @@ pub(super) fn body(
     let path = headers.get(":path").unwrap_or_default();
     let estimate = limits::estimate(call.operation, path, &body, &probe, service);
     let mut routed = Routed::new(call, asked, estimate, &probe, &chain, service, now);
+    routed.bytes = body.len();
     let ticket = match limits::admit(&mut routed, service, now, host) {
         Ok(ticket) => ticket,
         Err(refusal) => return answer::refuse(routed.call, Some(routed.asked), &refusal, host),
@@ -128,6 +130,10 @@ pub(super) fn go_on(
     host: &impl Host,
 ) -> (State, Flow) {
     let Joining { routed, ticket, source, .. } = joining;
+    if !service.ledger.can_work_on(routed.bytes) {
+        limits::keep(ticket);
+        return answer::refuse(routed.call, Some(routed.asked), &held::overloaded(), host);
+    }
     let body = match host.body(Buffer::RequestBody, 0, usize::MAX) {
         Ok(body) => body,
         Err(status) => {
@@ -169,6 +175,7 @@ impl Routed {
             hops: entries.into_iter().filter_map(hop).collect(),
             stream: probe.stream,
             asked_for_usage: probe.asked_for_usage(),
+            bytes: 0,
             estimate,
             background: probe.background,
             names: Spelled::none(),

@@ -6,6 +6,7 @@ use super::response::{Ending, Relaying, provider_id};
 use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer, charge};
 use crate::error::{Error, Kind, Retry};
 use crate::handoff;
+use crate::held;
 use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::failure::Told;
 use crate::protocol::usage::{Quality, Usage};
@@ -23,7 +24,10 @@ pub(super) fn headers(
     if let Some(label) = details.strip_prefix(OWN_DETAILS) {
         // The provider role refused, in the caller's dialect.
         let told = Kind::ALL.into_iter().find(|kind| kind.row().label.as_bytes() == label);
-        let error = Error::new(told.unwrap_or(kind(status)), NO_DETAILS);
+        let error = match details == held::DETAILS.as_bytes() {
+            true => held::overloaded(),
+            false => Error::new(told.unwrap_or(kind(status)), NO_DETAILS),
+        };
         return (ended(routed, status, &error, host), Flow::Continue);
     }
     let (retry, id) = (retry(headers), provider_id(headers));
@@ -59,15 +63,16 @@ pub(super) fn headers(
         let error = Error::new(kind(status), NO_DETAILS).retry(retry);
         return replace(routed, status, &error, id, host);
     }
-    (State::Failing(Box::new(Failing { routed, status })), Flow::Pause)
+    (State::Failing(Box::new(Failing { routed, status, bytes: 0 })), Flow::Pause)
 }
 
 /// A part of an error's body came.
-pub(super) fn more(failing: Box<Failing>, size: usize, host: &impl Host) -> (State, Flow) {
+pub(super) fn more(mut failing: Box<Failing>, size: usize, host: &impl Host) -> (State, Flow) {
     if size <= MAX_ERROR_BYTES {
+        failing.bytes = size;
         return (State::Failing(failing), Flow::Pause);
     }
-    let Failing { routed, status } = *failing;
+    let Failing { routed, status, .. } = *failing;
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
     let error = Error::new(kind(status), NO_DETAILS).retry(retry(&headers));
     let id = headers.get(PROVIDER_REQUEST_ID).and_then(SafeValue::new);
@@ -76,7 +81,7 @@ pub(super) fn more(failing: Box<Failing>, size: usize, host: &impl Host) -> (Sta
 
 /// An error's body is whole: it stays if the caller's SDK can read it.
 pub(super) fn body(failing: Failing, host: &impl Host) -> (State, Flow) {
-    let Failing { routed, status } = failing;
+    let Failing { routed, status, .. } = failing;
     let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR_BYTES).unwrap_or_default();
     let told = Told::read(&body);
     let error = match &told {

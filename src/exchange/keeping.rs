@@ -6,6 +6,7 @@ use super::request::report;
 use super::response::{Ending, Relaying};
 use super::{Routed, Service, fleet};
 use crate::cache::Cache;
+use crate::cache::capture::Capture;
 use crate::cache::policy::{CacheStatus, Skip};
 use crate::cache::record::Form;
 use crate::cache::shadow::{self, Comparison};
@@ -86,6 +87,22 @@ pub(super) fn chunk(
         asked.capture = None;
         asked.skip(Skip::TooLarge, cache, service, now, host);
     }
+}
+
+/// There is no room to keep the answer.
+pub(super) fn give_up(routed: &mut Routed, service: &Service, now: Timestamp, host: &impl Host) {
+    let (Some(cache), Some(asked)) = (&service.cache, &mut routed.call.caching.asked) else {
+        return;
+    };
+    if asked.capture.take().is_some() {
+        asked.skip(Skip::TooLarge, cache, service, now, host);
+    }
+}
+
+/// How many bytes of the answer are kept.
+pub(super) fn kept(routed: &Routed) -> usize {
+    let asked = routed.call.caching.asked.as_ref();
+    asked.and_then(|asked| asked.capture.as_ref()).map_or(0, Capture::kept)
 }
 
 /// Whether the answer is kept, so that its bytes are wanted.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::closed;
 use crate::error::{Dialect, Kind};
 use crate::handoff;
+use crate::held::{self, Held};
 use crate::host::{CallId, Event, Flow, Host, Pairs, Timestamp};
 use crate::identity::{ConsumerId, RequestId};
 use crate::limit::{Reservation, Standings, Ticket};
@@ -99,6 +100,8 @@ pub struct Reading {
     headers: Pairs,
     /// The body may be nothing to read: its first bytes tell.
     peek: bool,
+    /// Of the body that Envoy keeps.
+    bytes: usize,
 }
 
 /// A request that is held back for the cache's sake.
@@ -122,6 +125,8 @@ pub struct Routed {
     stream: bool,
     /// The caller itself asked for the usage at the end of a stream.
     asked_for_usage: bool,
+    /// Of the request's body.
+    bytes: usize,
     /// What it may use at most, for providers that report nothing.
     estimate: Usage,
     /// The model works on it after it has answered.
@@ -145,6 +150,8 @@ struct Hop {
 pub struct Failing {
     routed: Routed,
     status: u16,
+    /// Of the body that Envoy keeps.
+    bytes: usize,
 }
 
 /// What is known when everything has been said.
@@ -221,6 +228,21 @@ impl State {
         (state, flow)
     }
 
+    /// What is kept for this exchange, here or by the host.
+    pub fn held(&self) -> Held {
+        let held = match self {
+            Self::Start | Self::Passing | Self::Closed => return Held::default(),
+            Self::Reading(reading) => Held { here: reading.headers.size(), there: reading.bytes },
+            Self::Joining(joining) => Held::there(joining.routed.bytes),
+            // Envoy keeps it for the next attempt.
+            Self::Waiting(routed) if routed.hops.len() > 1 => Held::there(routed.bytes),
+            Self::Waiting(_) | Self::Answered(_) => Held::default(),
+            Self::Failing(failing) => Held::there(failing.bytes),
+            Self::Relaying(relaying) => relaying.held(),
+        };
+        held.and(Held::here(held::STREAM))
+    }
+
     /// Whether this exchange waits for something that only time brings, and wants ticks.
     pub fn waits(&self) -> bool {
         matches!(self, Self::Joining(joining) if matches!(joining.wait, Wait::Follow(_)))
@@ -246,10 +268,13 @@ impl State {
             (Self::Start, Event::RequestHeaders { end }) => {
                 request::headers(service, end, now, host)
             }
-            (
-                Self::Reading(reading),
-                Event::RequestBody { end: true, .. } | Event::RequestTrailers,
-            ) => ask::body(*reading, service, now, host),
+            (Self::Reading(reading), Event::RequestBody { size, end: true }) => {
+                request::whole(reading, service, size, now, host)
+            }
+            (Self::Reading(reading), Event::RequestTrailers) => {
+                let size = reading.bytes;
+                request::whole(reading, service, size, now, host)
+            }
             (Self::Joining(joining), Event::Tick | Event::Called(_)) => {
                 caching::wake(joining, event, service, now, host)
             }

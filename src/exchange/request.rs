@@ -1,10 +1,11 @@
 //! The request's headers, until its body is whole: who calls, and what the headers alone refuse.
 
 use super::caching::Caching;
-use super::{Call, Reading, Service, Spent, State, answer, gate, respell};
+use super::{Call, Reading, Service, Spent, State, answer, ask, gate, respell};
 use crate::closed;
 use crate::config::Unmatched;
 use crate::error::{Error, Kind};
+use crate::held::overloaded;
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
 use crate::identity::RequestId;
 use crate::limit::Standings;
@@ -75,10 +76,11 @@ pub(super) fn headers(
     match read(&call, &source, peek, end, service, headers) {
         Err(refusal) => answer::refuse(call, None, &refusal, host),
         Ok(false) => gate::empty(call, &path, service, now, host),
+        Ok(true) if service.ledger.is_full() => answer::refuse(call, None, &overloaded(), host),
         Ok(true) => {
             drop(path);
             let headers = respelled.unwrap_or(came);
-            let reading = Reading { call, source, headers, peek };
+            let reading = Reading { call, source, headers, peek, bytes: 0 };
             (State::Reading(Box::new(reading)), Flow::Pause)
         }
     }
@@ -145,7 +147,31 @@ pub(super) fn more(
     if size > service.config.max_request_bytes {
         return answer::refuse(reading.call, None, &too_large(service), host);
     }
+    if !has_room(&reading, service, size) {
+        return answer::refuse(reading.call, None, &overloaded(), host);
+    }
+    reading.bytes = size;
     (State::Reading(reading), Flow::Pause)
+}
+
+/// The body is whole. What it takes to be read is known before a byte of it is.
+pub(super) fn whole(
+    mut reading: Box<Reading>,
+    service: &Service,
+    size: usize,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    if !has_room(&reading, service, size) || !service.ledger.can_work_on(size) {
+        return answer::refuse(reading.call, None, &overloaded(), host);
+    }
+    reading.bytes = size;
+    ask::body(*reading, service, now, host)
+}
+
+/// Whether so much of a body may be kept.
+fn has_room(reading: &Reading, service: &Service, size: usize) -> bool {
+    service.ledger.has_room(size.saturating_sub(reading.bytes))
 }
 
 fn is_compressed(encoding: &[u8]) -> bool {

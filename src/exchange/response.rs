@@ -4,6 +4,7 @@ use super::answer::PROVIDER_REQUEST_ID;
 use super::request::report;
 use super::{Ended, Routed, Service, State, failure, keeping, limits};
 use crate::handoff;
+use crate::held;
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
 use crate::protocol::stream::{End, Phase, Relay, Relayed};
 use crate::protocol::usage::Meter;
@@ -95,22 +96,46 @@ pub(super) fn body(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
+    let kept = relaying.kept();
     let wanted = !matches!(relaying.reader, Reader::Opaque) || keeping::keeps(&relaying.routed);
     let seen = relaying.held.unwrap_or(0);
-    let chunk = match size > seen && wanted {
-        true => host.body(Buffer::ResponseBody, seen, usize::MAX).unwrap_or_default(),
-        false => Vec::new(),
+    // What is not changed is read piece by piece: the provider role hands over answers of many MiB.
+    let piece = if relaying.is_stream() { usize::MAX } else { PIECE };
+    let mut left = if wanted { size.saturating_sub(seen) } else { 0 };
+    let mut at = seen;
+    let chunk = loop {
+        let chunk = match left {
+            1.. => host.body(Buffer::ResponseBody, at, piece).unwrap_or_default(),
+            0 => Vec::new(),
+        };
+        left = if chunk.is_empty() { 0 } else { left.saturating_sub(chunk.len()) };
+        at = at.saturating_add(chunk.len());
+        keeping::chunk(&mut relaying.routed, &chunk, service, now, host);
+        let mut changed = relaying.read(&chunk, end && left == 0, now);
+        if relaying.must_give_up(kept, service) {
+            keeping::give_up(&mut relaying.routed, service, now, host);
+            if relaying.must_give_up(kept, service) {
+                changed = Some(relaying.spilled(changed));
+            }
+        }
+        if let Some(changed) = changed {
+            report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), "answer", host);
+        }
+        if left == 0 {
+            break chunk;
+        }
     };
-    keeping::chunk(&mut relaying.routed, &chunk, service, now, host);
-    if let Some(changed) = relaying.read(&chunk, end, now) {
-        report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), "answer", host);
-    }
     if end {
         return passed(*relaying, service, now, host);
     }
-    let Some(seen) = relaying.held else { return (State::Relaying(relaying), Flow::Continue) };
-    if keeping::holds_on(&relaying.routed, seen, &chunk, service) {
-        relaying.held = Some(seen.saturating_add(chunk.len()));
+    if relaying.held.is_none() {
+        return (State::Relaying(relaying), Flow::Continue);
+    }
+    let before = at.saturating_sub(chunk.len());
+    if service.ledger.has_room(at.saturating_sub(seen))
+        && keeping::holds_on(&relaying.routed, before, &chunk, service)
+    {
+        relaying.held = Some(at);
         return (State::Relaying(relaying), Flow::Pause);
     }
     relaying.held = None;
@@ -147,6 +172,34 @@ impl Relaying {
     /// An answer that is not for this filter to read.
     pub(super) fn opaque(routed: Routed, status: u16, ending: Ending) -> Self {
         Self { routed, status, reader: Reader::Opaque, first_token: None, ending, held: None }
+    }
+
+    /// What is kept, here or by Envoy.
+    pub(super) fn held(&self) -> held::Held {
+        held::Held { here: self.kept(), there: self.held.unwrap_or(0) }
+    }
+
+    fn kept(&self) -> usize {
+        let reader = match &self.reader {
+            Reader::Stream(relay) => relay.kept(),
+            Reader::Json(_) | Reader::Opaque => 0,
+        };
+        reader.saturating_add(keeping::kept(&self.routed))
+    }
+
+    /// Whether more is kept than before, and there is no room for it.
+    fn must_give_up(&self, before: usize, service: &Service) -> bool {
+        let kept = self.kept();
+        kept > before.max(held::SMALL) && !service.ledger.has_room(kept.saturating_sub(before))
+    }
+
+    /// What passes, with the event that is not whole yet and for which there is no room.
+    fn spilled(&mut self, passes: Option<Vec<u8>>) -> Vec<u8> {
+        let mut passes = passes.unwrap_or_default();
+        if let Reader::Stream(relay) = &mut self.reader {
+            passes.extend(relay.spill());
+        }
+        passes
     }
 
     /// How it ended, now that the exchange is over: Envoy tells no filter when a provider resets.
@@ -255,6 +308,9 @@ fn is_type(header: &[u8], expected: &[u8]) -> bool {
     let kind = header.split(|byte| *byte == b';').next().unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(expected)
 }
+
+/// So much of an answer is read at once.
+const PIECE: usize = 1 << 20;
 
 const TIMEOUT: &[u8] = b"timeout";
 const LINES: [&[u8]; 2] = [b"application/x-ndjson", b"application/stream+json"];

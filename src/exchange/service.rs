@@ -1,6 +1,6 @@
 //! One loaded configuration of the gateway role, and what it opened at the host.
 
-use std::time::Duration;
+use std::rc::Rc;
 
 use super::fleet::Fleet;
 use super::{Call, keeping};
@@ -8,6 +8,7 @@ use crate::cache::Cache;
 use crate::cache::policy::Mode;
 use crate::cache::sweep::Sweeper;
 use crate::config::{self, CacheSettings};
+use crate::held::Ledger;
 use crate::host::{Host, Status};
 use crate::identity::Consumer;
 use crate::limit::{KeyPart, Limiter, Rule};
@@ -28,6 +29,8 @@ pub struct Service {
     pub(super) fleet: Option<Fleet>,
     /// Who is tried last for now.
     pub(super) breaker: Breaker,
+    /// What this worker holds.
+    pub(super) ledger: Rc<Ledger>,
     sweeper: Sweeper,
     /// Some limit counts by the caller's address.
     pub(super) by_client_ip: bool,
@@ -84,12 +87,14 @@ impl Service {
         let by_model_name = rules.iter().any(Rule::names_models);
         let sweeper = Sweeper { id: u64::from_le_bytes(worker), born: host.now() };
         let breaker = Breaker::new(config.breaker, config.routing.targets().len());
+        let ledger = Ledger::new(config.max_held_bytes);
         Ok(Self {
             metrics,
             limiter,
             cache,
             fleet,
             breaker,
+            ledger,
             sweeper,
             by_client_ip,
             by_model,
@@ -98,9 +103,15 @@ impl Service {
         })
     }
 
-    /// How often [`Service::tick`] is wanted; zero: never.
-    pub fn tick_period(&self) -> Duration {
-        if self.cache.is_some() { SWEEP_PERIOD } else { Duration::ZERO }
+    /// Shares the account of a worker, under this configuration's budget.
+    #[must_use]
+    pub fn sharing(self, ledger: &Rc<Ledger>) -> Self {
+        ledger.limit_to(self.config.max_held_bytes);
+        Self { ledger: ledger.clone(), ..self }
+    }
+
+    pub fn ledger(&self) -> &Rc<Ledger> {
+        &self.ledger
     }
 
     /// What is to be done from time to time, without a request: one of the workers frees what has
@@ -113,9 +124,12 @@ impl Service {
         }
     }
 
+    /// What all workers hold.
+    pub fn tell_held(&self, host: &impl Host, bytes: u64) {
+        self.metrics.held(host, bytes);
+    }
+
     pub(super) fn consumer(&self, call: &Call) -> Option<&Consumer> {
         call.consumer.and_then(|id| self.config.auth.consumer(id))
     }
 }
-
-const SWEEP_PERIOD: Duration = Duration::from_secs(1);

@@ -34,6 +34,11 @@ impl Pairs {
         out
     }
 
+    /// How many bytes it takes.
+    pub fn size(&self) -> usize {
+        self.0.capacity()
+    }
+
     pub fn iter(&self) -> Iter<'_> {
         let (count, rest) = take_u32(&self.0).unwrap_or((0, &[]));
         let (lengths, data) = rest.split_at_checked(count.saturating_mul(8)).unwrap_or((&[], &[]));

@@ -54,7 +54,7 @@ pub enum Phase {
 /// Every series of one configuration.
 ///
 /// With T targets, P providers, C consumers, R rules and S reasons to skip the cache, these are
-/// defined with the registry: 8 T + 6 P + C + R + S + 26. The others are defined when they are first
+/// defined with the registry: 8 T + 6 P + C + R + S + 27. The others are defined when they are first
 /// counted: at most 8 x 34 x (T + 1) of `llm_requests_total`, and P x P failovers. What a request
 /// asks for adds none. A call that the host refuses is not counted and is no error: a request does
 /// not fail over a metric.
@@ -69,6 +69,7 @@ pub struct Registry {
     cache_skips: Box<[MetricId]>,
     cache_entries: MetricId,
     cache_bytes: MetricId,
+    held_bytes: MetricId,
     limits: Box<[MetricId]>,
     evictions: MetricId,
     failovers: Lazy,
@@ -142,6 +143,7 @@ impl Registry {
             cache_skips: per(&table::CACHE_SKIP, shape.cache_skips)?,
             cache_entries: define(host, &table::CACHE_ENTRIES, &[])?,
             cache_bytes: define(host, &table::CACHE_BYTES, &[])?,
+            held_bytes: define(host, &table::HELD_BYTES, &[])?,
             limits: shape.limits.iter().map(limit).collect::<Result<_, _>>()?,
             evictions: define(host, &table::EVICTIONS, &[])?,
             failovers: Lazy::new(names.len(), names.len()),
@@ -219,6 +221,11 @@ impl Registry {
     pub fn cache_holds(&self, host: &impl Metrics, entries: u64, bytes: u64) {
         host.record(self.cache_entries, entries).ok();
         host.record(self.cache_bytes, bytes).ok();
+    }
+
+    /// What all workers hold. Absolute, for the same reason.
+    pub fn held(&self, host: &impl Metrics, bytes: u64) {
+        host.record(self.held_bytes, bytes).ok();
     }
 
     /// `rule` is a position in [`Shape::limits`].

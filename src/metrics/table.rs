@@ -122,6 +122,11 @@ pub const CACHE_ENTRIES: Metric =
     Metric::gauge("llm_cache_entries", &[], "Answers in the cache now");
 pub const CACHE_BYTES: Metric =
     Metric::gauge("llm_cache_bytes", &[], "Bytes of the answers in the cache now");
+pub const HELD_BYTES: Metric = Metric::gauge(
+    "llm_held_bytes",
+    &[],
+    "Bytes that all workers hold for requests and answers on their way",
+);
 pub const RATE_LIMITED: Metric = Metric::counter(
     "llm_rate_limited_total",
     &["limit", "unit", "mode"],
@@ -182,7 +187,7 @@ pub const CONFIG_INFO: Metric = Metric::gauge(
 );
 
 /// Every metric, in the order of the README.
-pub const METRICS: [Metric; 21] = [
+pub const METRICS: [Metric; 22] = [
     REQUESTS,
     ERRORS,
     TOKENS,
@@ -193,6 +198,7 @@ pub const METRICS: [Metric; 21] = [
     CACHE_SKIP,
     CACHE_ENTRIES,
     CACHE_BYTES,
+    HELD_BYTES,
     RATE_LIMITED,
     EVICTIONS,
     FAILOVERS,

@@ -43,6 +43,9 @@ impl Decoder {
             return None;
         }
         if std::mem::take(&mut self.handed_out) {
+            if self.held.capacity() > KEPT {
+                self.held = Vec::new();
+            }
             self.held.clear();
         }
         self.hold(PRELUDE, chunk)?;
@@ -58,6 +61,11 @@ impl Decoder {
         Some(read)
     }
 
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Moves bytes until `length` are held.
     fn hold(&mut self, length: usize, chunk: &mut &[u8]) -> Option<()> {
         let missing = length.saturating_sub(self.held.len());
@@ -67,6 +75,9 @@ impl Decoder {
         (moved.len() == missing).then_some(())
     }
 }
+
+/// The memory of a larger message is not kept for the next one.
+const KEPT: usize = 16 << 10;
 
 /// The length of the message that begins here.
 fn prelude(bytes: &[u8]) -> Result<usize, Fault> {
@@ -149,7 +160,7 @@ fn take_slice<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 }
 
 /// The checksum of gzip and Ethernet.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         let index = (crc ^ u32::from(*byte)) & 0xff;
         let step = usize::try_from(index).ok().and_then(|index| STEPS.get(index));

@@ -24,6 +24,8 @@ pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: u32,
+    /// Items that were kept, of all arrays together.
+    kept: usize,
 }
 
 /// The type of the next value, known from its first byte.
@@ -50,7 +52,13 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0 }
+        Self { bytes, at: 0, depth: 0, kept: 0 }
+    }
+
+    /// Notes that one more item is kept; how many there are now.
+    pub(crate) fn keep(&mut self) -> usize {
+        self.kept = self.kept.saturating_add(1);
+        self.kept
     }
 
     /// The type of the next value; stands on its first byte afterwards.

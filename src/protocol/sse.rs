@@ -60,6 +60,9 @@ pub struct Event<'a> {
 /// A frame may have this many bytes; a larger one is [`Frame::Excess`].
 pub const MAX_FRAME: usize = 1 << 20;
 
+/// The memory of a larger frame is not kept for the next one.
+const KEPT: usize = 16 << 10;
+
 impl Decoder {
     pub fn new(format: Format) -> Self {
         Self { format, at: At::Mark, carry: Vec::new(), before: 0 }
@@ -82,6 +85,9 @@ impl Decoder {
             }
         }
         if let At::Start { cr } = self.at {
+            if self.carry.capacity() > KEPT {
+                self.carry = Vec::new();
+            }
             self.carry.clear();
             self.before = 0;
             self.at = At::Start { cr: false };
@@ -103,6 +109,21 @@ impl Decoder {
             _ if self.before > MAX_FRAME => Frame::Excess(b""),
             _ => Frame::Whole(&self.carry),
         }
+    }
+
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.carry.capacity()
+    }
+
+    /// Gives up a frame that has begun: what is kept of it, for which there is no room. The rest of
+    /// it is [`Frame::Excess`]. Nothing, if none has begun.
+    pub fn spill(&mut self) -> Vec<u8> {
+        if matches!(self.at, At::Mark | At::Start { .. }) {
+            return Vec::new();
+        }
+        self.before = self.before.max(MAX_FRAME.saturating_add(1));
+        std::mem::take(&mut self.carry)
     }
 
     /// What there is of a byte order mark at the beginning of `chunk`; `None` if it may go on in

@@ -116,9 +116,7 @@ impl Relay {
                 Frame::Rest(bytes) if *last == Last::Dropped => (bytes, 0..bytes.len()),
                 Frame::Rest(bytes) => (bytes, 0..0),
                 Frame::Excess(bytes) => {
-                    if *last != Last::Excess {
-                        reader.event(bytes);
-                    }
+                    reader.excess(bytes, *last != Last::Excess);
                     *last = Last::Excess;
                     (bytes, 0..0)
                 }
@@ -127,6 +125,23 @@ impl Relay {
             rest = rest.get(piece.taken..).unwrap_or_default();
         }
         output.finish()
+    }
+
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.decoder.kept().saturating_add(self.out.capacity())
+    }
+
+    /// Gives up an event that is not whole yet, since there is no room for it: what was kept back
+    /// of it is to be passed on now, and the rest passes as it comes.
+    pub fn spill(&mut self) -> Vec<u8> {
+        self.out = Vec::new();
+        let spilled = self.decoder.spill();
+        if !spilled.is_empty() {
+            self.reader.excess(&spilled, true);
+            self.last = Last::Excess;
+        }
+        spilled
     }
 
     /// The body has ended. Called once.
@@ -321,6 +336,16 @@ impl Reader {
                 self.ollama(&found);
                 NOTHING
             }
+        }
+    }
+
+    /// A part of an event that is not kept to be understood. Nobody knows what of it the model said:
+    /// after the first part all of it counts.
+    fn excess(&mut self, part: &[u8], first: bool) {
+        if first {
+            self.event(part);
+        } else {
+            self.text = self.text.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         }
     }
 

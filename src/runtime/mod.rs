@@ -9,7 +9,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::host::{CallId, Event, Flow, Host, Status};
+use crate::held::{self, Held, Hold, Ledger};
+use crate::host::{CallId, Clock, Event, Flow, Host, Status};
 use crate::{attempt, closed, exchange};
 
 mod root;
@@ -41,6 +42,10 @@ pub trait Worker {
 #[derive(Default)]
 pub struct Contexts<W> {
     worker: W,
+    /// What all streams together hold, of both roles.
+    ledger: Rc<Ledger>,
+    /// How other workers know this one.
+    id: u64,
     roots: ById<Root>,
     streams: ById<Stream>,
     /// Streams that wait for something that only time brings, longest not looked at first.
@@ -53,6 +58,7 @@ pub struct Contexts<W> {
 struct Stream {
     root: u32,
     role: Role,
+    hold: Hold,
     /// It is among those that wait.
     waiting: bool,
 }
@@ -95,15 +101,22 @@ impl<W: Worker> Contexts<W> {
         if parent == 0 {
             self.roots.insert(context, Root::default());
         } else if let Some(root) = self.roots.get(&parent) {
-            let stream = Stream { root: parent, role: root.role(), waiting: false };
+            let hold = Hold::new(&self.ledger);
+            let stream = Stream { root: parent, role: root.role(), hold, waiting: false };
             self.streams.insert(context, stream);
         }
     }
 
     /// Loads a root context's configuration; `false` makes the host refuse it.
     pub fn configure(&mut self, root: u32) -> bool {
-        let worker = &self.worker;
-        match worker.at(root, root, |host| root::configure(worker, host)) {
+        let Self { worker, ledger, id, .. } = self;
+        let configured = worker.at(root, root, |host| {
+            while *id == 0 {
+                *id = random(host)?;
+            }
+            root::configure(worker, ledger, host)
+        });
+        match configured {
             Some(configured) => self.roots.insert(root, configured).is_some(),
             None => false,
         }
@@ -115,6 +128,7 @@ impl<W: Worker> Contexts<W> {
             return self.worker.at(id, id, |host| closed::event(event, host));
         };
         let flow = self.worker.at(id, stream.root, |host| stream.role.step(event, host));
+        stream.hold.set(stream.role.held());
         if let Some(CallId(call)) = stream.role.awaits() {
             self.calls.insert(call, id);
         }
@@ -153,7 +167,13 @@ impl<W: Worker> Contexts<W> {
         if self.worker.focus(root).is_ok()
             && let Some(loaded) = self.roots.get_mut(&root)
         {
-            self.worker.at(root, root, |host| loaded.tick(&self.worker, host, idle));
+            self.worker.at(root, root, |host| {
+                if loaded.tick(&self.worker, host, idle)
+                    && let Ok(all) = held::report(host, self.id, self.ledger.held(), host.now())
+                {
+                    loaded.tell_held(host, all);
+                }
+            });
         }
     }
 
@@ -197,6 +217,16 @@ impl Role {
         }
     }
 
+    fn held(&self) -> Held {
+        match self {
+            Self::Gateway(_, state) => state.held(),
+            Self::Provider(_, state) => state.held(),
+            #[cfg(feature = "contract")]
+            Self::Contract => Held::default(),
+            Self::Unconfigured => Held::default(),
+        }
+    }
+
     fn waits(&self) -> bool {
         matches!(self, Self::Gateway(_, state) if state.waits())
     }
@@ -207,6 +237,13 @@ impl Role {
             _ => None,
         }
     }
+}
+
+/// A number that no other worker has. `None`: the host has no randomness to give.
+fn random(host: &impl Host) -> Option<u64> {
+    let mut bytes = [0; 8];
+    host.fill(&mut bytes).ok()?;
+    Some(u64::from_le_bytes(bytes))
 }
 
 /// How many streams that wait are looked at in one tick: at most some milliseconds of work, and with

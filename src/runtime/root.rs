@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Role, Worker};
 use crate::config::{self, Mistakes};
+use crate::held::Ledger;
 use crate::host::{Buffer, Host, Status, Timestamp};
 use crate::{attempt, exchange};
 
@@ -48,47 +49,57 @@ impl Root {
         }
     }
 
-    /// `idle`: no stream waits.
-    pub(super) fn tick(&mut self, worker: &impl Worker, host: &impl Host, idle: bool) {
+    /// `idle`: no stream waits. Whether it was a tick of the configuration's own, in which also what
+    /// the worker holds is to be told.
+    pub(super) fn tick(&mut self, worker: &impl Worker, host: &impl Host, idle: bool) -> bool {
         if self.hurried && idle {
-            self.hurried = self.rest(worker).is_err();
+            self.hurried = rest(worker).is_err();
         }
-        let Loaded::Gateway(service) = &self.loaded else { return };
         let now = host.now();
         // Timers are not exact: half a period is long enough.
-        let due =
-            u128::from(now.micros_since(self.ticked)) * 2 >= service.tick_period().as_micros();
-        if due {
-            self.ticked = now;
+        if u128::from(now.micros_since(self.ticked)) * 2 < PERIOD.as_micros() {
+            return false;
+        }
+        self.ticked = now;
+        if let Loaded::Gateway(service) = &self.loaded {
             service.tick(host);
         }
+        true
     }
 
-    fn rest(&self, worker: &impl Worker) -> Result<(), Status> {
-        let period = match &self.loaded {
-            Loaded::Gateway(service) => service.tick_period(),
-            _ => Duration::ZERO,
-        };
-        worker.set_tick_period(period)
+    /// What all workers hold. The provider role has no metrics; it may run in a VM of its own all
+    /// the same, whose share only it knows.
+    pub(super) fn tell_held(&self, host: &impl Host, bytes: u64) {
+        if let Loaded::Gateway(service) = &self.loaded {
+            service.tell_held(host, bytes);
+        }
     }
+}
+
+fn rest(worker: &impl Worker) -> Result<(), Status> {
+    worker.set_tick_period(PERIOD)
 }
 
 /// Reads and checks the plugin's configuration. `None` makes the host refuse it, after one line in
 /// its log for each mistake.
-pub(super) fn configure(worker: &impl Worker, host: &impl Host) -> Option<Root> {
-    let root = Root { loaded: load(worker, host)?, hurried: false, ticked: host.now() };
-    root.rest(worker).map_err(|status| tell(host, format_args!("tick period: {status}"))).ok()?;
+pub(super) fn configure(
+    worker: &impl Worker,
+    ledger: &Rc<Ledger>,
+    host: &impl Host,
+) -> Option<Root> {
+    let root = Root { loaded: load(worker, ledger, host)?, hurried: false, ticked: host.now() };
+    rest(worker).map_err(|status| tell(host, format_args!("tick period: {status}"))).ok()?;
     Some(root)
 }
 
-fn load(worker: &impl Worker, host: &impl Host) -> Option<Loaded> {
+fn load(worker: &impl Worker, ledger: &Rc<Ledger>, host: &impl Host) -> Option<Loaded> {
     let role = host.property(&["plugin_root_id"]).unwrap_or_default();
     // An absent configuration is an empty one.
     let written =
         host.body(Buffer::PluginConfiguration, 0, config::MAX_BYTES + 1).unwrap_or_default();
     match role.as_slice() {
-        b"gateway" => gateway(&written, host),
-        b"provider" => provider(&written, worker, host),
+        b"gateway" => gateway(&written, ledger, host),
+        b"provider" => provider(&written, worker, ledger, host),
         #[cfg(feature = "contract")]
         b"contract" => Some(Loaded::Contract),
         other => {
@@ -99,16 +110,21 @@ fn load(worker: &impl Worker, host: &impl Host) -> Option<Loaded> {
     }
 }
 
-fn gateway(written: &[u8], host: &impl Host) -> Option<Loaded> {
+fn gateway(written: &[u8], ledger: &Rc<Ledger>, host: &impl Host) -> Option<Loaded> {
     let config = config::Gateway::from_bytes(written).map_err(|m| tell_all(host, &m)).ok()?;
     let service = exchange::Service::open(config, host).map_err(|f| tell(host, f)).ok()?;
-    Some(Loaded::Gateway(Rc::new(service)))
+    Some(Loaded::Gateway(Rc::new(service.sharing(ledger))))
 }
 
-fn provider(written: &[u8], worker: &impl Worker, host: &impl Host) -> Option<Loaded> {
+fn provider(
+    written: &[u8],
+    worker: &impl Worker,
+    ledger: &Rc<Ledger>,
+    host: &impl Host,
+) -> Option<Loaded> {
     let loaded = config::Provider::from_bytes(written, &|name: &str| worker.environment(name));
     let provider = loaded.map_err(|m| tell_all(host, &m)).ok()?;
-    Some(Loaded::Provider(Rc::new(attempt::Service { provider })))
+    Some(Loaded::Provider(Rc::new(attempt::Service::new(provider, ledger))))
 }
 
 fn tell_all(host: &impl Host, mistakes: &Mistakes) {
@@ -118,6 +134,9 @@ fn tell_all(host: &impl Host, mistakes: &Mistakes) {
 fn tell(host: &impl Host, line: impl fmt::Display) {
     host.log(log::Level::Error, &line.to_string());
 }
+
+/// How often what is to be done without a request is done.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// How often a stream looks whether what it waits for is there: well below the time that any model
 /// takes, well above what a look costs.

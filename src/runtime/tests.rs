@@ -73,6 +73,8 @@ fn contexts(role: &str, configuration: &str) -> (Contexts<Rc<Streams>>, Rc<Strea
     let worker = Streams::new();
     let mut contexts = Contexts {
         worker: worker.clone(),
+        ledger: Rc::default(),
+        id: 0,
         roots: ById::default(),
         streams: ById::default(),
         waiting: VecDeque::new(),

@@ -7,7 +7,7 @@ use crate::protocol::sse::{self, Decoder, Format, Frame};
 use crate::protocol::stream::error_event;
 use crate::protocol::{Dialect, Operation};
 
-/// The largest answer that is translated in one piece, in bytes. Beyond it: [`Answer::end`] fails.
+/// The largest answer that is translated in one piece, in bytes. Beyond it: [`Answer::whole`] fails.
 pub const MAX_ANSWER: usize = 32 << 20;
 
 /// Of a provider's refusal no more bytes than these are read.
@@ -23,8 +23,8 @@ pub struct Answer {
 }
 
 enum Body {
-    /// Translated at its end.
-    Whole(Vec<u8>),
+    /// Translated at its end, out of wherever it was kept until then.
+    Whole,
     Stream(Box<Streams>),
 }
 
@@ -40,13 +40,14 @@ impl Answer {
         let body = if asked.stream && is_success(status) && !json {
             Body::Stream(Box::new(Streams::new(route, &context, &asked)))
         } else {
-            Body::Whole(Vec::new())
+            Body::Whole
         };
         Self { route, context, asked, status, body }
     }
 
-    /// Whether pieces of the client's answer come out of [`Self::chunk`]. If not, all of it comes
-    /// out of [`Self::end`], and with it what its status is: hold the headers back until then.
+    /// Whether pieces of the client's answer come out of [`Self::chunk`] and [`Self::end`]. If not,
+    /// all of it comes out of [`Self::whole`], and with it what its status is: hold the headers back
+    /// until then.
     pub fn is_stream(&self) -> bool {
         matches!(self.body, Body::Stream(_))
     }
@@ -54,7 +55,7 @@ impl Answer {
     /// The client's `content-type`.
     pub fn content_type(&self) -> &'static str {
         match &self.body {
-            Body::Whole(_) => "application/json",
+            Body::Whole => "application/json",
             Body::Stream(_) if self.tells_time() => "application/x-ndjson",
             Body::Stream(_) => "text/event-stream",
         }
@@ -70,37 +71,53 @@ impl Answer {
         &self.context.clock
     }
 
-    /// The next bytes of the provider's body, cut anywhere. What the client gets now is appended to
-    /// `out`.
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        let stream = match &self.body {
+            Body::Whole => 0,
+            Body::Stream(streams) => streams.kept().saturating_add(self.asked.kept()),
+        };
+        self.asked.kept().saturating_add(stream)
+    }
+
+    /// Of a whole answer no more is read than this, and one byte that shows that there is more.
+    pub fn limit(&self) -> usize {
+        if is_success(self.status) { MAX_ANSWER } else { MAX_ERROR }
+    }
+
+    /// The next bytes of the provider's stream, cut anywhere. What the client gets now is appended
+    /// to `out`.
     pub fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        match &mut self.body {
-            Body::Whole(body) => {
-                // One byte more than the cap shows that it was passed.
-                let cap = if is_success(self.status) { MAX_ANSWER + 1 } else { MAX_ERROR };
-                let room = cap.saturating_sub(body.len()).min(bytes.len());
-                body.extend_from_slice(bytes.get(..room).unwrap_or_default());
-            }
-            Body::Stream(streams) => streams.chunk(bytes, out),
+        if let Body::Stream(streams) = &mut self.body {
+            streams.chunk(bytes, out);
         }
     }
 
-    /// The provider's body has ended: what the client gets last is appended to `out`. An error
-    /// takes the place of the answer: its status and its body are for the caller to write.
-    pub fn end(self, out: &mut Vec<u8>) -> Result<(), Error> {
-        match self.body {
-            Body::Stream(mut streams) => {
-                streams.end(out);
-                Ok(())
-            }
-            Body::Whole(body) if !is_success(self.status) => {
-                Err(self.route.error(self.status, &body))
-            }
-            Body::Whole(body) if body.len() > MAX_ANSWER => Err(failure::too_large()),
-            Body::Whole(body) => {
-                out.extend(self.route.response(&body, &self.context, &self.asked)?);
-                Ok(())
-            }
+    /// The provider's stream has ended: what the client gets last is appended to `out`.
+    pub fn end(self, out: &mut Vec<u8>) {
+        if let Body::Stream(mut streams) = self.body {
+            streams.end(out);
         }
+    }
+
+    /// Ends a stream with an error of the gateway's own, and gives up what was kept of it.
+    pub fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        if let Body::Stream(streams) = &mut self.body {
+            streams.fail(error, out);
+        }
+    }
+
+    /// The client's answer to a whole one. An error takes the place of the answer: its status and
+    /// its body are for the caller to write.
+    pub fn whole(self, body: &[u8]) -> Result<Vec<u8>, Error> {
+        if !is_success(self.status) {
+            let read = body.get(..MAX_ERROR.min(body.len())).unwrap_or_default();
+            return Err(self.route.error(self.status, read));
+        }
+        if body.len() > MAX_ANSWER {
+            return Err(failure::too_large());
+        }
+        self.route.response(body, &self.context, &self.asked)
     }
 }
 
@@ -108,12 +125,15 @@ impl Answer {
 pub(super) struct Streams {
     operation: Operation,
     request_id: String,
+    /// `None`: an error event has been written, and nothing follows it.
+    running: Option<Running>,
+}
+
+struct Running {
     provider: Option<Streamed>,
     client: Streamed,
     /// What the first has written for the second.
     between: Vec<u8>,
-    /// An error event has been written, and nothing follows it.
-    failed: bool,
 }
 
 impl Streams {
@@ -122,21 +142,17 @@ impl Streams {
             let asked = asked.provider.as_deref().unwrap_or(asked);
             Streamed::new(pair, context, asked)
         };
+        let provider = route.provider.map(of);
+        let client = Streamed::new(route.client, context, asked);
         Self {
             operation: route.client.operation(),
             request_id: context.request_id.clone(),
-            provider: route.provider.map(of),
-            client: Streamed::new(route.client, context, asked),
-            between: Vec::new(),
-            failed: false,
+            running: Some(Running { provider, client, between: Vec::new() }),
         }
     }
 
     pub(super) fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.failed {
-            return;
-        }
-        let Self { provider, client, between, .. } = self;
+        let Some(Running { provider, client, between }) = &mut self.running else { return };
         let done = match provider {
             None => client.chunk(bytes, out),
             Some(provider) => {
@@ -149,10 +165,7 @@ impl Streams {
     }
 
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
-        if self.failed {
-            return;
-        }
-        let Self { provider, client, between, .. } = self;
+        let Some(Running { provider, client, between }) = &mut self.running else { return };
         let done = match provider {
             None => client.end(out),
             Some(provider) => {
@@ -164,10 +177,21 @@ impl Streams {
         self.check(done, out);
     }
 
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        if self.running.take().is_some() {
+            out.extend(error_event(self.operation, error, &self.request_id, 0));
+        }
+    }
+
+    fn kept(&self) -> usize {
+        let Some(Running { provider, client, between }) = &self.running else { return 0 };
+        let provider = provider.as_ref().map_or(0, Streamed::kept);
+        client.kept().saturating_add(provider).saturating_add(between.capacity())
+    }
+
     fn check(&mut self, done: Result<(), Error>, out: &mut Vec<u8>) {
         if let Err(error) = done.map_err(failure::not_understood) {
-            self.failed = true;
-            out.extend(error_event(self.operation, &error, &self.request_id, 0));
+            self.fail(&error, out);
         }
     }
 }
@@ -207,6 +231,14 @@ impl Streamed {
             stream: pair.stream(context, asked),
             failed: false,
         }
+    }
+
+    fn kept(&self) -> usize {
+        let frames = match &self.frames {
+            Frames::Text(_, decoder) => decoder.kept(),
+            Frames::Aws(decoder) => decoder.kept(),
+        };
+        frames.saturating_add(self.stream.kept())
     }
 
     fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {

@@ -11,8 +11,8 @@
 //! A client's protocol that is not OpenAI's reaches other providers by two pairs, a [`Route`].
 //!
 //! Who holds the connection needs only [`Call`]: `request` once the body is there, [`Call::answer`]
-//! once the answer's headers are, [`Answer::chunk`] for each piece of its body and [`Answer::end`]
-//! at its end.
+//! once the answer's headers are, and then [`Answer::chunk`] for each piece of a stream and
+//! [`Answer::end`] at its end, or [`Answer::whole`].
 
 mod answer;
 mod anthropic_to_openai;
@@ -112,6 +112,14 @@ pub struct Asked {
     pub(crate) echo: Rest<'static>,
 }
 
+impl Asked {
+    /// How many bytes are kept of the request.
+    fn kept(&self) -> usize {
+        let echo = self.echo.raw().map(|(key, value)| key.as_str().len() + value.as_str().len());
+        self.provider.as_ref().map_or(0, |provider| provider.kept()).saturating_add(echo.sum())
+    }
+}
+
 /// The pairs: the client's operation, and how the provider frames its streams.
 macro_rules! pairs {
     ($($pair:ident = $module:ident, $operation:ident, $framing:ident;)*) => {
@@ -197,6 +205,13 @@ macro_rules! pairs {
             fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
                 match self {
                     $(Self::$pair(stream) => stream.end(out),)*
+                }
+            }
+
+            /// How many bytes are kept of what was read.
+            fn kept(&self) -> usize {
+                match self {
+                    $(Self::$pair(stream) => stream.kept(),)*
                 }
             }
         }
@@ -293,6 +308,11 @@ impl Call {
 
     pub fn upstream_model(&self) -> &str {
         &self.context.upstream_model
+    }
+
+    /// How many bytes are kept of the request.
+    pub fn kept(&self) -> usize {
+        self.asked.kept()
     }
 
     /// The request body came whole.

@@ -71,6 +71,11 @@ impl Stream {
         Self(Lines::new(Said::Generate, context, asked))
     }
 
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.0.kept()
+    }
+
     pub(super) fn event(
         &mut self,
         name: &[u8],

@@ -184,7 +184,6 @@ fn an_answer_is_an_error_a_whole_one_or_a_stream() {
         call.request(body.to_string().as_bytes()).unwrap();
         call
     };
-    let mut out = Vec::new();
     let answer = ask(true).answer(200, b"text/event-stream; charset=utf-8");
     assert!(answer.is_stream());
     assert_eq!(answer.content_type(), "text/event-stream");
@@ -192,18 +191,14 @@ fn an_answer_is_an_error_a_whole_one_or_a_stream() {
     // A server that does not stream.
     assert!(!ask(true).answer(200, b"application/json").is_stream());
 
-    let mut answer = ask(true).answer(529, b"application/json");
+    let answer = ask(true).answer(529, b"application/json");
     assert!(!answer.is_stream());
-    answer.chunk(br#"{"type":"error","error":{"type":"overloaded_error""#, &mut out);
-    answer.chunk(br#","message":"x"}}"#, &mut out);
-    let error = answer.end(&mut out).unwrap_err();
-    assert_eq!(error.kind, crate::error::Kind::ServiceUnavailable);
+    let error =
+        answer.whole(br#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#);
+    assert_eq!(error.unwrap_err().kind, crate::error::Kind::ServiceUnavailable);
 
-    let mut answer = ask(false).answer(200, b"application/json");
-    answer.chunk(b"{}", &mut out);
-    let error = answer.end(&mut out).unwrap_err();
+    let error = ask(false).answer(200, b"application/json").whole(b"{}").unwrap_err();
     assert_eq!((error.kind, error.param), (crate::error::Kind::Provider, None));
-    assert!(out.is_empty());
 }
 
 #[test]
@@ -220,13 +215,40 @@ fn a_stream_that_cannot_be_understood_ends_with_an_error_event() {
 }
 
 #[test]
-fn what_is_kept_of_an_answer_is_bounded() {
-    let mut answer = Call::new(Pair::OpenAiToAnthropic, context()).answer(200, b"application/json");
-    let mut out = Vec::new();
-    let piece = vec![b' '; 1 << 20];
-    (0..40).for_each(|_| answer.chunk(&piece, &mut out));
-    assert_eq!(answer.end(&mut out).unwrap_err().message, failure::too_large().message);
-    assert!(out.is_empty());
+fn what_is_read_of_an_answer_is_bounded() {
+    let answer =
+        |status| Call::new(Pair::OpenAiToAnthropic, context()).answer(status, b"application/json");
+    assert_eq!((answer(200).limit(), answer(400).limit()), (MAX_ANSWER, MAX_ERROR));
+    let body = vec![b' '; MAX_ANSWER + 1];
+    assert_eq!(answer(200).whole(&body).unwrap_err().message, failure::too_large().message);
+}
+
+#[test]
+fn a_stream_tells_what_it_keeps_and_gives_it_up_when_it_is_ended() {
+    for pair in Pair::ALL.iter().copied() {
+        let asked = Asked { stream: true, ..Asked::default() };
+        let call = Call { asked, ..Call::new(pair, context()) };
+        let mut answer = call.answer(200, b"");
+        let mut out = Vec::new();
+        // An event that does not end; of Amazon's framing the first message is long.
+        let mut begun = b"data: {".to_vec();
+        if pair.framing() == Framing::Aws {
+            let lengths = [900_000_u32, 0].map(u32::to_be_bytes).concat();
+            let checksum = crate::protocol::eventstream::crc32(&lengths).to_be_bytes();
+            begun = [&lengths[..], &checksum].concat();
+        }
+        begun.resize(100_000, b'x');
+        answer.chunk(&begun, &mut out);
+        assert!(answer.kept() >= 100_000, "{pair:?}: {}", answer.kept());
+        assert!(out.is_empty());
+        answer.fail(&crate::held::overloaded(), &mut out);
+        assert_eq!(answer.kept(), 0);
+        let told = String::from_utf8(out.clone()).unwrap();
+        assert_eq!(told.matches("is busy").count(), 1, "{pair:?}: {told}");
+        answer.chunk(&begun, &mut out);
+        answer.end(&mut out);
+        assert_eq!(out.len(), told.len());
+    }
 }
 
 /// Objects with keys that the protocols know and values of every type.

@@ -94,6 +94,9 @@ pub(super) fn read(body: &[u8]) -> Result<(Vec<Raw<'_>>, Option<u64>), Error> {
 
 /// An array of numbers as OpenAI's base64: little-endian floats of 32 bits.
 fn encode<'a>(vector: &Raw<'_>) -> Result<Raw<'a>, Error> {
+    if memchr::memchr_iter(b',', vector.as_str().as_bytes()).count() >= MAX_NUMBERS {
+        return Err(super::failure::too_large());
+    }
     let numbers: Vec<f32> =
         serde_json::from_str(vector.as_str()).map_err(|_| super::failure::garbled())?;
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
@@ -132,6 +135,11 @@ impl NoStream {
         Self
     }
 
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        0
+    }
+
     pub(super) fn event(&mut self, _: &[u8], _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
         Err(super::failure::garbled())
     }
@@ -140,6 +148,9 @@ impl NoStream {
         Ok(())
     }
 }
+
+/// An embedding that becomes base64 may have so many numbers, many times what any model makes.
+const MAX_NUMBERS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {

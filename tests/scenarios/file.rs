@@ -44,6 +44,8 @@ pub(crate) struct Step {
     pub(crate) fail: Vec<String>,
     /// Other workers win so many of the next compare-and-swaps.
     pub(crate) collide: Option<u32>,
+    /// What other streams of the worker hold from now on, in bytes.
+    pub(crate) others_hold: Option<usize>,
     /// A new stream begins.
     pub(crate) request: Option<Request>,
     /// More of a request that is `open`.

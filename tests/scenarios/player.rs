@@ -84,7 +84,7 @@ impl Process {
             for (cluster, config) in &self.clusters {
                 let provider = Provider::from_bytes(config, &|name| self.env.get(name).cloned())
                     .map_err(|why| format!("cluster {cluster}: {why}"))?;
-                clusters.insert(cluster.clone(), attempt::Service { provider });
+                clusters.insert(cluster.clone(), attempt::Service::new(provider, service.ledger()));
             }
             self.workers.push(Worker::new(host, service, clusters, self.second_level.clone()));
         }

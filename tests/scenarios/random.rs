@@ -118,7 +118,7 @@ impl Runner {
         let service = exchange::Service::open(config, &host).unwrap();
         let provider = |text: &str| {
             let provider = Provider::from_bytes(text.as_bytes(), &|_| Some("key".into())).unwrap();
-            attempt::Service { provider }
+            attempt::Service::new(provider, service.ledger())
         };
         let providers = [
             provider(r#"{"provider":"p","base_path":"/x","auth":{"bearer_env":"K"}}"#),

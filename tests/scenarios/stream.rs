@@ -1,5 +1,6 @@
 //! One exchange, with what came out of both roles.
 
+use llm_gateway::held::Hold;
 use llm_gateway::host::fake::Fake;
 use llm_gateway::host::{Event, Flow};
 use llm_gateway::{attempt, exchange};
@@ -9,6 +10,7 @@ use crate::pipe::{Pairs, Part, Pipe, Side};
 /// One exchange, with what came out of the gateway on both sides.
 pub(crate) struct Stream {
     pub(crate) state: exchange::State,
+    hold: Hold,
     pub(crate) request: Pipe,
     pub(crate) response: Pipe,
     /// To a provider.
@@ -45,15 +47,17 @@ pub(crate) struct Received {
 
 pub(crate) struct Try {
     pub(crate) state: attempt::State,
+    hold: Hold,
     pub(crate) cluster: String,
     pub(crate) request: Pipe,
     pub(crate) response: Pipe,
 }
 
 impl Stream {
-    pub(crate) fn new(first_line: usize) -> Self {
+    pub(crate) fn new(first_line: usize, service: &exchange::Service) -> Self {
         Self {
             state: exchange::State::default(),
+            hold: Hold::new(service.ledger()),
             request: Pipe::new(Side::Request),
             response: Pipe::new(Side::Response),
             sent: Received::default(),
@@ -76,11 +80,12 @@ impl Stream {
         service: &exchange::Service,
         host: &Fake,
     ) -> Vec<Part> {
-        let Self { state, request, response, seen, .. } = self;
+        let Self { state, hold, request, response, seen, .. } = self;
         let pipe = if side == Side::Request { request } else { response };
         host.reset_calls();
         let (flow, out) = pipe.pass(part, host, &mut |event| {
             let (next, flow) = std::mem::take(state).step(service, event, host);
+            hold.set(next.held());
             *state = next;
             flow
         });
@@ -109,10 +114,11 @@ impl Stream {
         service: &exchange::Service,
         host: &Fake,
     ) -> Vec<Part> {
-        let Self { state, request, seen, .. } = self;
+        let Self { state, hold, request, seen, .. } = self;
         host.reset_calls();
         let (flow, out) = request.wake(host, &mut || {
             let (next, flow) = std::mem::take(state).step(service, event, host);
+            hold.set(next.held());
             *state = next;
             flow
         });
@@ -123,9 +129,10 @@ impl Stream {
 }
 
 impl Try {
-    pub(crate) fn new(cluster: &str) -> Self {
+    pub(crate) fn new(cluster: &str, service: &attempt::Service) -> Self {
         Self {
             state: attempt::State::default(),
+            hold: Hold::new(service.ledger()),
             cluster: cluster.to_owned(),
             request: Pipe::new(Side::Request),
             response: Pipe::new(Side::Response),
@@ -139,10 +146,11 @@ impl Try {
         service: &attempt::Service,
         host: &Fake,
     ) -> Vec<Part> {
-        let Self { state, request, response, .. } = self;
+        let Self { state, hold, request, response, .. } = self;
         let pipe = if side == Side::Request { request } else { response };
         let mut step = |event| {
             let (next, flow) = std::mem::take(state).step(service, event, host);
+            hold.set(next.held());
             *state = next;
             flow
         };

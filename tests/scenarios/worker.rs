@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use llm_gateway::held::{Held, Hold};
 use llm_gateway::host::fake::Fake;
 use llm_gateway::host::{Buffer, Event, Map, Status};
 use llm_gateway::{attempt, exchange};
@@ -21,6 +22,9 @@ pub(crate) struct Worker {
     service: exchange::Service,
     clusters: BTreeMap<String, attempt::Service>,
     second_level: SecondLevel,
+    /// What streams that are not told of hold.
+    others: Hold,
+    others_hold: usize,
     pub(crate) stream: Option<Stream>,
     /// How many names of metrics were looked at.
     pub(crate) names: Cell<usize>,
@@ -33,7 +37,17 @@ impl Worker {
         clusters: BTreeMap<String, attempt::Service>,
         second_level: SecondLevel,
     ) -> Self {
-        Self { host, service, clusters, second_level, stream: None, names: Cell::new(0) }
+        let others = Hold::new(service.ledger());
+        Self {
+            host,
+            service,
+            clusters,
+            second_level,
+            others,
+            others_hold: 0,
+            stream: None,
+            names: Cell::new(0),
+        }
     }
 
     pub(crate) fn step(&mut self, step: &Step, cut: Cut) -> Result<(), String> {
@@ -47,6 +61,10 @@ impl Worker {
             self.host.fail_next(call(name)?, Status::InternalFailure);
         }
         self.host.collide(step.collide.unwrap_or(0));
+        if let Some(bytes) = step.others_hold {
+            self.others.set(Held::there(bytes));
+            self.others_hold = bytes;
+        }
         if let Some(request) = &step.request {
             self.begin(request)?;
         }
@@ -127,7 +145,7 @@ impl Worker {
     fn begin(&mut self, request: &Request) -> Result<(), String> {
         self.finish()?;
         self.host.start_stream();
-        self.stream = Some(Stream::new(self.host.log_length()));
+        self.stream = Some(Stream::new(self.host.log_length(), &self.service));
         let from = request.from.as_deref().unwrap_or("192.0.2.1:4711");
         self.host.give_property(&["source", "address"], from.as_bytes());
         let given = [
@@ -219,7 +237,7 @@ impl Worker {
         let parts = stream.sent.parts(&stream.left);
         stream.attempt = None;
         if let Some(service) = clusters.get(&attempt.cluster) {
-            let mut made = Try::new(&attempt.cluster);
+            let mut made = Try::new(&attempt.cluster, service);
             for part in parts {
                 let out = made.pass(Side::Request, part, service, host);
                 out.into_iter().for_each(|part| seen.add(part));
@@ -275,6 +293,14 @@ impl Worker {
 
     fn answer(&mut self, answer: &Answer, cut: Cut) -> Result<(), String> {
         let parts = self.back(answer, cut)?;
+        let stream = self.stream.as_mut().ok_or("there is no request")?;
+        // What the provider role answers itself takes the place of what came.
+        let replies = self.host.replies();
+        if let Some(reply) = replies.get(stream.replies) {
+            stream.replies = replies.len();
+            let details = reply.details.clone();
+            return self.deliver(reply_parts(reply), &details);
+        }
         self.deliver(parts, answer.details.as_deref().unwrap_or("via_upstream"))
     }
 
@@ -315,7 +341,13 @@ impl Worker {
 
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.end(None);
-        always::check(self)
+        always::check(self)?;
+        self.stream = None;
+        let ledger = self.service.ledger();
+        match ledger.held().saturating_sub(self.others_hold) {
+            0 => Ok(()),
+            held => Err(format!("{held} bytes are held when all is over")),
+        }
     }
 }
 

@@ -241,7 +241,7 @@ fn the_stated_bound_of_series_holds() {
     let (host, table) = (Fake::new(), table());
     let registry = define(&host, &table);
     let (targets, providers, consumers, rules, skips) = (3, 2, 2, 2, 2);
-    assert_eq!(series(&host).len(), 8 * targets + 6 * providers + consumers + rules + skips + 26);
+    assert_eq!(series(&host).len(), 8 * targets + 6 * providers + consumers + rules + skips + 27);
     for target in table.targets().iter().map(|t| Some(&**t)).chain([None]) {
         for operation in Operation::ALL.map(Some).into_iter().chain([None]) {
             (0..700).for_each(|status| registry.request(&host, operation, target, status));

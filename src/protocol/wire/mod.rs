@@ -29,6 +29,9 @@ pub use values::{Nullable, Number, Raw, Rest, TextOr};
 /// An array may have so many items. More would cost many times their own size when read.
 pub const MAX_ITEMS: usize = 16_384;
 
+/// And so many may be in all arrays of a message together.
+pub const MAX_ALL_ITEMS: usize = 32_768;
+
 /// An object may have so many members that have no field.
 pub const MAX_REST: usize = 1_024;
 
@@ -114,6 +117,11 @@ impl<'a, T: Wire<'a>> Wire<'a> for Vec<T> {
         scanner.array(|scanner, index| {
             if index >= MAX_ITEMS {
                 let rule = format!("it must not have more than {MAX_ITEMS} items");
+                return Err(invalid_value(at.to_string(), &rule));
+            }
+            if scanner.keep() > MAX_ALL_ITEMS {
+                let rule =
+                    format!("all arrays together must not have more than {MAX_ALL_ITEMS} items");
                 return Err(invalid_value(at.to_string(), &rule));
             }
             items.push(T::read(scanner, &Path::Item(at, index))?);

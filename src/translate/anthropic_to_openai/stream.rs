@@ -68,6 +68,12 @@ impl Stream {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        let reason = self.finish_reason.as_ref().map_or(0, String::capacity);
+        self.sequence.kept().saturating_add(reason)
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],

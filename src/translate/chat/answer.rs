@@ -108,6 +108,11 @@ struct Custom {
 }
 
 impl Chunks {
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        self.custom.as_ref().map_or(0, |custom| custom.arguments.capacity())
+    }
+
     pub(in crate::translate) fn new(context: &Context, asked: &Asked) -> Self {
         Self {
             id: format!("chatcmpl-{}", context.request_id).into(),

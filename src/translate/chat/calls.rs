@@ -110,7 +110,10 @@ impl Calls {
         let function = piece.function.unwrap_or_default();
         let arguments = function.arguments.unwrap_or_default();
         let name = function.name.unwrap_or_default();
-        self.kept = self.kept.saturating_add(arguments.len()).saturating_add(name.len());
+        let id = piece.id.as_ref().map_or(0, |id| id.len());
+        for bytes in [arguments.len(), name.len(), id] {
+            self.kept = self.kept.saturating_add(bytes);
+        }
         if self.kept > MAX_KEPT {
             return Err(failure::too_large());
         }
@@ -126,6 +129,11 @@ impl Calls {
             }
         }
         Ok(())
+    }
+
+    /// How many bytes are kept, at most.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        self.kept.saturating_mul(2)
     }
 
     /// Id, name and arguments of each.

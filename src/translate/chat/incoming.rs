@@ -251,6 +251,11 @@ impl Sequence {
         self.flush(request_id, true, tell)
     }
 
+    /// How many bytes are kept, at most.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        self.kept.saturating_mul(2)
+    }
+
     fn say(
         &mut self,
         said: Said<'_>,
@@ -264,7 +269,7 @@ impl Sequence {
         if self.open.is_none() && self.waiting.is_empty() {
             return tell(said);
         }
-        self.keep(length)?;
+        self.keep(length.saturating_add(PIECE))?;
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         let said = match said {
             Said::Thought(text) => Said::Thought(owned(text)),
@@ -375,6 +380,9 @@ impl Sequence {
         if self.kept > MAX_WAITING { Err(failure::too_large()) } else { Ok(()) }
     }
 }
+
+/// What each piece that waits takes beside its bytes.
+const PIECE: usize = 64;
 
 /// What waits in one streamed answer, in bytes. Beyond it the stream fails.
 const MAX_WAITING: usize = 4 << 20;

@@ -51,6 +51,16 @@ impl Stream {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        let choice = |choice: &Choice| {
+            let reason = choice.finish_reason.as_ref().map_or(0, String::capacity);
+            reason.saturating_add(choice.calls.kept())
+        };
+        self.id.as_ref().map_or(0, String::capacity)
+            + self.choices.values().map(choice).sum::<usize>()
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],

@@ -86,6 +86,12 @@ impl Lines {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        let reason = self.finish_reason.as_ref().map_or(0, String::capacity);
+        self.calls.kept().saturating_add(reason)
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],

@@ -46,6 +46,11 @@ impl Stream {
         Self(Lines::new(Said::Chat, context, asked))
     }
 
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.0.kept()
+    }
+
     pub(super) fn event(
         &mut self,
         name: &[u8],

@@ -42,6 +42,17 @@ impl Stream {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        let open = match &self.open {
+            Open::Thinking { text, signature } => {
+                text.as_ref().map_or(0, String::capacity).saturating_add(signature.capacity())
+            }
+            Open::Plain | Open::Call { .. } => 0,
+        };
+        self.chunks.kept().saturating_add(open)
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],

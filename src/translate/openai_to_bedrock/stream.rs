@@ -39,6 +39,17 @@ impl Stream {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        let open = match &self.open {
+            Open::Thinking { block: Some((text, signature)) } => {
+                text.capacity().saturating_add(signature.capacity())
+            }
+            Open::Plain | Open::Call { .. } | Open::Thinking { block: None } => 0,
+        };
+        self.chunks.kept().saturating_add(open)
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         name: &[u8],

@@ -66,6 +66,11 @@ impl Stream {
         Self { chunks, context: context.clone(), calls: 0, arguments: true, done: false }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        self.chunks.kept()
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],

@@ -68,6 +68,11 @@ impl Stream {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        self.chunks.kept()
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],

@@ -68,6 +68,14 @@ impl Stream {
         }
     }
 
+    /// How many bytes are kept.
+    pub(in crate::translate) fn kept(&self) -> usize {
+        // Most of it is kept as it came, and what has ended also as it is told at the end.
+        let reason = self.finish_reason.as_ref().map_or(0, String::capacity);
+        let written = self.writer.kept.saturating_mul(2).saturating_add(self.writer.asked.kept());
+        self.sequence.kept().saturating_add(reason).saturating_add(written)
+    }
+
     pub(in crate::translate) fn event(
         &mut self,
         _: &[u8],
@@ -136,11 +144,11 @@ impl Writer {
             // What another API signs has no word here.
             Said::Signed(_) => {}
             Said::Text(text) => {
-                self.keep(text.len())?;
+                self.keep_part(text.len(), false)?;
                 self.say(&text, false, out);
             }
             Said::Refusal(text) => {
-                self.keep(text.len())?;
+                self.keep_part(text.len(), true)?;
                 self.say(&text, true, out);
             }
             Said::Call { id, name } => {
@@ -162,6 +170,14 @@ impl Writer {
             return Err(failure::too_large());
         }
         Ok(())
+    }
+
+    fn keep_part(&mut self, more: usize, refusal: bool) -> Result<(), Error> {
+        let turns = match &self.open {
+            Some(Open::Message { part, .. }) => part.refusal != refusal,
+            _ => false,
+        };
+        self.keep(more.saturating_add(if turns { PART } else { 0 }))
     }
 
     fn think(&mut self, piece: &str, out: &mut Vec<u8>) {
@@ -393,5 +409,8 @@ fn index(length: usize) -> u64 {
 /// What a model may say in one streamed answer, in bytes. Beyond it the stream fails.
 const MAX_KEPT: usize = 4 << 20;
 const MAX_ITEMS: usize = 256;
+
+/// What a part of a message takes beside its text: a model that turns with every word makes many.
+const PART: usize = 256;
 const IN_PROGRESS: &str = "in_progress";
 const COMPLETED: &str = "completed";

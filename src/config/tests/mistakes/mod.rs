@@ -75,7 +75,7 @@ fn unknown_keys() {
         (json!({"limts": []}), "limts: unknown key, expected limits"),
         (
             json!({"colour": 1}),
-            "colour: unknown key, expected providers, models, default_model, attempts, breaker, auth, consumers, consumer_header, limits, limiter, cache, client_ip, max_request_bytes, unmatched or log",
+            "colour: unknown key, expected providers, models, default_model, attempts, breaker, auth, consumers, consumer_header, limits, limiter, cache, client_ip, max_request_bytes, max_held_bytes, unmatched or log",
         ),
         (
             json!({"providers": {"a": {"models": ["b"], "modells": 1}}}),
@@ -88,7 +88,7 @@ fn unknown_keys() {
         (json!({"log": {"bodies": true}}), "log.bodies: unknown key, expected requests"),
         (
             json!({"evil\nkey ;": 1}),
-            "[\"evil\\nkey ;\"]: unknown key, expected providers, models, default_model, attempts, breaker, auth, consumers, consumer_header, limits, limiter, cache, client_ip, max_request_bytes, unmatched or log",
+            "[\"evil\\nkey ;\"]: unknown key, expected providers, models, default_model, attempts, breaker, auth, consumers, consumer_header, limits, limiter, cache, client_ip, max_request_bytes, max_held_bytes, unmatched or log",
         ),
     ]);
     let twice =
