@@ -80,10 +80,12 @@ pub struct Reading {
 
 #[derive(Debug)]
 enum Change {
-    /// This provider has another name for the model.
-    Rename {
-        model: Box<str>,
+    /// This provider has another name for the model, or refuses what others have left in the
+    /// conversation.
+    Edit {
+        model: Option<Box<str>>,
         source: Source,
+        repairs: bool,
     },
     Translate(Box<Translating>),
 }

@@ -14,7 +14,7 @@ use crate::protocol::edit::Edits;
 use crate::protocol::hygiene::{FOREIGN_CREDENTIALS, is_common, is_private};
 use crate::protocol::probe::Source;
 use crate::protocol::{Dialect, Endpoint, Operation, Path};
-use crate::translate::{Call, Clock, Context};
+use crate::translate::{Call, Clock, Context, repair};
 
 /// The headers came.
 pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State, Flow) {
@@ -77,6 +77,7 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
     if let Err(refusal) = path {
         return then.refuse(&refusal, host);
     }
+    let repairs = operation == Operation::Messages && service.provider.api == Api::Anthropic;
     let change = match (way, step) {
         (Way::Unknown, _) => return then.refuse(&path::unknown(), host),
         _ if end => return (then.next(), Flow::Continue),
@@ -88,8 +89,10 @@ pub(super) fn headers(service: &Service, end: bool, host: &impl Host) -> (State,
             let call = Call::new(route, context);
             Change::Translate(Box::new(Translating { call, headers, original }))
         }
-        (Way::AsItIs, Some(step)) => Change::Rename { model: step.model.into(), source },
-        (Way::AsItIs, None) => return (then.next(), Flow::Continue),
+        (Way::AsItIs, None) if !repairs => return (then.next(), Flow::Continue),
+        (Way::AsItIs, step) => {
+            Change::Edit { model: step.map(|step| step.model.into()), source, repairs }
+        }
     };
     (State::Reading(Box::new(Reading { change, then, bytes: 0 })), Flow::Pause)
 }
@@ -115,9 +118,14 @@ pub(super) fn part(
 fn body(reading: Reading, service: &Service, host: &impl Host) -> (State, Flow) {
     let Reading { change, mut then, .. } = reading;
     let changed = host.body(Buffer::RequestBody, 0, usize::MAX).and_then(|body| match change {
-        Change::Rename { model, source } => {
-            rename(&body, &model, &source, then.operation, host)?;
-            Ok(Ok(()))
+        Change::Edit { model, source, repairs } => {
+            let renamed = model.and_then(|model| rename(&body, &model, &source, then.operation));
+            let body = renamed.as_deref().unwrap_or(&body);
+            let repaired = if repairs { repair::messages(body) } else { None };
+            match repaired.or(renamed) {
+                Some(edited) => replace(&edited, host).map(Ok),
+                None => Ok(Ok(())),
+            }
         }
         Change::Translate(translating) => translate(&body, *translating, &mut then, service, host),
     });
@@ -132,22 +140,13 @@ fn body(reading: Reading, service: &Service, host: &impl Host) -> (State, Flow) 
 }
 
 /// A body in which no model can be found goes on as it is; the gateway role has let it pass.
-fn rename(
-    body: &[u8],
-    model: &str,
-    source: &Source,
-    operation: Operation,
-    host: &impl Host,
-) -> Result<(), Status> {
+fn rename(body: &[u8], model: &str, source: &Source, operation: Operation) -> Option<Vec<u8>> {
     // Only the model is looked for.
     let operation = if source.is_path() { operation } else { Operation::Other };
-    let Ok(probe) = source.read(body, operation) else { return Ok(()) };
+    let probe = source.read(body, operation).ok()?;
     let mut edits = Edits::default();
     edits.set_model(&probe, model);
-    if edits.is_empty() {
-        return Ok(());
-    }
-    replace(&edits.apply(body), host)
+    (!edits.is_empty()).then(|| edits.apply(body))
 }
 
 fn translate(
@@ -304,5 +303,5 @@ fn is_forwarded(name: &str, provider: &Provider) -> bool {
     provider.forward_headers.iter().any(|forwarded| **forwarded == *name)
 }
 
-/// For providers that want a limit where OpenAI's API has none: what all current models can write.
-const DEFAULT_MAX_TOKENS: u64 = 4096;
+/// For providers that want a limit where OpenAI's API has none, and models whose own is not known.
+const DEFAULT_MAX_TOKENS: u64 = 8192;

@@ -8,7 +8,7 @@ use super::policy::{CacheStatus, Skip};
 use super::record::{Form, Record, Tokens};
 use crate::host::Timestamp;
 use crate::protocol::Operation;
-use crate::protocol::stream::{End, Relay, Relayed};
+use crate::protocol::stream::{End, Phase, Relay, Relayed};
 
 /// An answer to serve.
 #[derive(Debug, PartialEq, Eq)]
@@ -114,6 +114,10 @@ fn relay(operation: Operation, body: &[u8]) -> Option<Vec<u8>> {
         Relayed::Replaced(body) => body.to_vec(),
     };
     let End::Complete { append } = relay.end("") else { return None };
+    // A stream that only said why it ends may still have been cut.
+    if relay.phase() != Phase::Finished {
+        return None;
+    }
     relayed.extend(append);
     Some(relayed)
 }

@@ -9,6 +9,7 @@ use crate::handoff;
 use crate::held;
 use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status};
 use crate::protocol::failure::Told;
+use crate::protocol::overflow;
 use crate::protocol::usage::{Quality, Usage};
 
 /// An answer with the status of an error, or of a redirect.
@@ -85,7 +86,7 @@ pub(super) fn body(failing: Failing, host: &impl Host) -> (State, Flow) {
     let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR_BYTES).unwrap_or_default();
     let told = Told::read(&body);
     let error = match &told {
-        Some(told) => Error::new(kind(status), told.message.clone().into_owned()),
+        Some(told) => refused(kind(status), told.message.clone().into_owned()),
         None => Error::new(kind(status), NO_DETAILS),
     };
     let dialect = routed.call.dialect;
@@ -96,6 +97,13 @@ pub(super) fn body(failing: Failing, host: &impl Host) -> (State, Flow) {
         }
     }
     (ended(routed, status, &error, host), Flow::Continue)
+}
+
+/// Agents look for the code of a prompt that is too long.
+fn refused(kind: Kind, message: String) -> Error {
+    let too_long = kind == Kind::InvalidRequest && overflow::is_meant(&message);
+    let error = Error::new(kind, message);
+    if too_long { error.code("context_length_exceeded").param("messages") } else { error }
 }
 
 /// Envoy answered before the request went on.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::protocol::probe::{Probe, StreamOptions};
 
 /// Where something stands in a body: from `start` up to, not including, `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     pub start: usize,
     pub end: usize,

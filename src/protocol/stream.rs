@@ -94,6 +94,7 @@ impl Relay {
                 events: 0,
                 content_events: 0,
                 text: 0,
+                ended: false,
             },
             last: Last::Kept,
             out: Vec::new(),
@@ -163,6 +164,14 @@ impl Relay {
         match reader.phase {
             Phase::Finished => End::Complete { append },
             Phase::Failed { .. } => End::Failed { append },
+            // A server that does not say that it is done: the client's program waits for it.
+            Phase::Opening | Phase::Content if reader.ended => {
+                if open {
+                    append.extend_from_slice(b"\n\n");
+                }
+                sse::write(&mut append, "", DONE);
+                End::Complete { append }
+            }
             Phase::Opening | Phase::Content => {
                 if open {
                     append.extend_from_slice(b"\n\n");
@@ -288,6 +297,8 @@ struct Reader {
     content_events: u64,
     /// Bytes of what the model said.
     text: u64,
+    /// The model has said why it ended, which is all that some servers say.
+    ended: bool,
 }
 
 impl Reader {
@@ -302,6 +313,9 @@ impl Reader {
         };
         if data.trim_ascii() == DONE {
             return self.done(frame);
+        }
+        if data.trim_ascii().is_empty() {
+            return NOTHING;
         }
         let found = Found::new(self.operation, &data);
         self.events = self.events.saturating_add(1);
@@ -376,12 +390,14 @@ impl Reader {
         if name == b"error" || found.is_error() {
             self.fail();
         }
+        self.ended |= says_why(found.choices);
         let value = found.usage.value;
         if value == NULL && self.strip {
             return Cut::Member(found.usage_member());
         }
         self.reported(Report::read(value));
-        let only_usage = value.starts_with(b"{") && is_empty_array(found.choices);
+        let no_choice = found.choices.is_empty() || is_empty_array(found.choices);
+        let only_usage = value.starts_with(b"{") && no_choice && !found.is_error();
         self.is_summed |= only_usage;
         if only_usage && self.strip { Cut::Event } else { Cut::Nothing }
     }
@@ -605,6 +621,15 @@ struct Body<'a> {
 fn is_empty_array(json: &[u8]) -> bool {
     let inner = json.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+}
+
+/// Whether one of OpenAI's choices says why it ends.
+fn says_why(choices: &[u8]) -> bool {
+    memmem::find_iter(choices, b"\"finish_reason\"").any(|at| {
+        let rest = choices.get(at.saturating_add(b"\"finish_reason\"".len())..);
+        let value = rest.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
+        value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
+    })
 }
 
 /// Whether one of Gemini's candidates says why it ends.

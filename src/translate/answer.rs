@@ -1,6 +1,6 @@
 //! An answer on its way back, whatever it is: an error, a whole answer or a stream.
 
-use super::{Asked, Clock, Context, Pair, Route, Stream, failure};
+use super::{Asked, Clock, Context, Pair, Route, Stream, failure, words};
 use crate::error::Error;
 use crate::protocol::eventstream::{self, Fault};
 use crate::protocol::sse::{self, Decoder, Format, Frame};
@@ -191,6 +191,7 @@ impl Streams {
 
     fn check(&mut self, done: Result<(), Error>, out: &mut Vec<u8>) {
         if let Err(error) = done.map_err(failure::not_understood) {
+            let error = words::overflow(self.operation, error);
             self.fail(&error, out);
         }
     }
@@ -296,6 +297,8 @@ fn event(
         Format::JsonLines if frame.trim_ascii().is_empty() => Ok(()),
         Format::JsonLines => stream.event(b"", frame, out),
         Format::EventStream => match sse::event(frame) {
+            // Some servers keep a connection open with such lines.
+            Some(event) if event.data.trim_ascii().is_empty() => Ok(()),
             Some(event) => stream.event(event.name, &event.data, out),
             None => Ok(()),
         },

@@ -1,66 +1,25 @@
-//! What Claude models differ in that no field of a request tells: how they are asked to think, and
-//! whether they take sampling parameters. Known from the version in the name.
+//! How Claude models are asked to think, and which sampling parameters they are given.
 
 use std::borrow::Cow;
 
 use super::chat;
+use super::facts::{Facts, Thinking};
 use super::fields::{Warnings, invalid};
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Adaptive, Budget, Plain, ThinkingConfig};
 use crate::protocol::openai::ChatCompletionRequest;
 use crate::protocol::wire::{self, Number, Raw};
 
-/// What a model's name says about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Claude {
-    /// Thinks as much as it finds right, steered by an effort; others are given a budget.
-    pub(super) adaptive: bool,
-    /// Takes `temperature`, `top_p` and `top_k`.
-    pub(super) samples: bool,
-    /// Keeps to a schema by itself, in answers and in calls of strict tools.
-    pub(super) schemas: bool,
-    /// Knows the effort `xhigh`.
-    pub(super) xhigh: bool,
-    /// May be given a budget of tokens to think with.
-    budgets: bool,
-    /// Thinks whatever it is told.
-    pub(super) always_thinks: bool,
-    /// May be forced to call a tool.
-    pub(super) forces: bool,
-}
+/// A model that is asked in Anthropic's words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claude(pub(super) Facts);
 
 impl Claude {
-    /// Names that are no Claude's are of servers that speak Anthropic's protocol as it was at
-    /// first. A Claude without a version is a new one.
-    pub(super) fn named(model: &str) -> Self {
-        let Some((_, name)) = model.split_once("claude") else {
-            return Self {
-                adaptive: false,
-                samples: true,
-                schemas: false,
-                xhigh: false,
-                budgets: true,
-                always_thinks: false,
-                forces: true,
-            };
-        };
-        let version = version(name);
-        let steady = name.contains("fable") || name.contains("mythos");
-        Self {
-            adaptive: version >= (4, 6),
-            samples: version < (4, 7),
-            schemas: version >= (4, 1),
-            xhigh: version >= (4, 7),
-            budgets: version < (4, 7) && !steady,
-            always_thinks: version >= (5, 5) || steady,
-            forces: version < (5, 5) && !(steady && version >= (5, 1)),
-        }
-    }
-
-    /// Reads `thinking` and `reasoning_effort`.
+    /// Reads `thinking` and `reasoning_effort`. `room`: the most tokens that the answer may have.
     pub(super) fn think<'a>(
         self,
         request: &mut ChatCompletionRequest<'a>,
+        room: Option<u64>,
         hindrance: Hindrance,
         warnings: &mut Warnings,
     ) -> Result<Thought<'a>, Error> {
@@ -68,26 +27,42 @@ impl Claude {
         let effort = asked.map(|effort| self.effort(&effort)).transpose()?;
         let Some(raw) = request.thinking.take() else {
             let Some(effort) = effort else { return Ok(Thought::default()) };
-            return Ok(self.by_effort(effort, request, hindrance, warnings));
+            return Ok(self.by_effort(effort, room, hindrance, warnings));
         };
-        let limit = chat::limit(request);
         let read = wire::read::<ThinkingConfig<'_>>(raw.as_str().as_bytes());
         let read = read.map_err(|_| invalid("thinking", "it must be an object that says its type"));
-        let mut thought = match read? {
-            ThinkingConfig::Disabled(_) if !self.always_thinks => Thought::of(raw, false),
-            ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_) if hindrance.forced => {
+        let wants = |read: &ThinkingConfig<'_>| {
+            matches!(read, ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_))
+        };
+        let read = read?;
+        let mut thought = match read {
+            ThinkingConfig::Disabled(_) if !self.0.always_thinks() => Thought::of(raw, false),
+            _ if wants(&read) && (hindrance.forced || self.0.thinking == Thinking::Never) => {
                 warnings.add("thinking");
                 Thought::default()
             }
-            ThinkingConfig::Enabled(asked) if !self.budgets => {
+            ThinkingConfig::Enabled(asked) if !self.0.takes_budgets() => {
                 self.adaptively(asked.display.map(|it| it.into_owned().into()))
             }
-            ThinkingConfig::Adaptive(_) if !self.adaptive => {
+            // What led to the calls before is lost, and a budget wants it back.
+            ThinkingConfig::Enabled(asked) if hindrance.unsigned && self.0.is_adaptive() => {
+                self.adaptively(asked.display.map(|it| it.into_owned().into()))
+            }
+            ThinkingConfig::Enabled(_) if hindrance.unsigned => {
+                warnings.add("thinking");
+                Thought::default()
+            }
+            ThinkingConfig::Adaptive(_) if !self.0.is_adaptive() => {
                 let wanted = budget(effort.flatten().unwrap_or("high"));
-                self.by_budget(wanted, "thinking", limit, hindrance, warnings)
+                self.by_budget(wanted, "thinking", room, hindrance, warnings)
+            }
+            ThinkingConfig::Enabled(asked)
+                if room.is_some_and(|room| asked.budget_tokens >= room) =>
+            {
+                self.by_budget(asked.budget_tokens, "thinking", room, hindrance, warnings)
             }
             ThinkingConfig::Enabled(asked) => {
-                let more_tokens = if limit.is_none() { asked.budget_tokens } else { 0 };
+                let more_tokens = if room.is_none() { asked.budget_tokens } else { 0 };
                 Thought { more_tokens, ..Thought::of(raw, true) }
             }
             ThinkingConfig::Adaptive(_) | ThinkingConfig::Other(_) => Thought::of(raw, true),
@@ -96,19 +71,22 @@ impl Claude {
                 Thought::default()
             }
         };
-        thought.effort = effort.flatten().filter(|_| self.adaptive);
+        thought.effort = effort.flatten().filter(|_| self.0.is_adaptive());
         Ok(thought)
     }
 
     /// `None`: not at all.
     fn effort(self, asked: &str) -> Result<Option<&'static str>, Error> {
+        if asked == "none" {
+            return Ok(None);
+        }
+        if let Some(effort) = self.0.effort(asked) {
+            return Ok(Some(effort));
+        }
         Ok(Some(match asked {
-            "none" => return Ok(None),
             "minimal" | "low" => "low",
             "medium" => "medium",
-            "high" => "high",
-            "xhigh" if self.xhigh => "xhigh",
-            "xhigh" => "high",
+            "high" | "xhigh" => "high",
             "max" => "max",
             _ => return Err(invalid("reasoning_effort", chat::EFFORTS)),
         }))
@@ -117,16 +95,15 @@ impl Claude {
     fn by_effort<'a>(
         self,
         effort: Option<&'static str>,
-        request: &ChatCompletionRequest<'_>,
+        room: Option<u64>,
         hindrance: Hindrance,
         warnings: &mut Warnings,
     ) -> Thought<'a> {
-        if !self.adaptive {
+        if !self.0.is_adaptive() {
             let Some(wanted) = effort.map(budget) else { return Thought::default() };
-            let limit = chat::limit(request);
-            return self.by_budget(wanted, "reasoning_effort", limit, hindrance, warnings);
+            return self.by_budget(wanted, "reasoning_effort", room, hindrance, warnings);
         }
-        let effort = effort.or(self.always_thinks.then_some("low"));
+        let effort = effort.or(self.0.always_thinks().then_some("low"));
         match effort {
             None => {
                 let off = ThinkingConfig::Disabled(Plain::default());
@@ -139,7 +116,7 @@ impl Claude {
     }
 
     fn adaptively<'a>(self, display: Option<Cow<'a, str>>) -> Thought<'a> {
-        let display = display.or(self.xhigh.then_some("summarized".into()));
+        let display = display.or((!self.0.takes_budgets()).then_some("summarized".into()));
         let adaptive = Adaptive { display, ..Default::default() };
         let thinking = Some(ThinkingConfig::Adaptive(adaptive));
         Thought { thinking, thinks: true, ..Thought::default() }
@@ -149,13 +126,17 @@ impl Claude {
         self,
         wanted: u64,
         field: &'static str,
-        limit: Option<u64>,
+        room: Option<u64>,
         hindrance: Hindrance,
         warnings: &mut Warnings,
     ) -> Thought<'a> {
-        let room = limit.map_or(wanted, |limit| limit.saturating_sub(1));
-        let budget_tokens = wanted.min(room);
-        if hindrance.forced || hindrance.unsigned || budget_tokens < MIN_BUDGET {
+        let budget_tokens = match room {
+            // Something has to be left for the answer.
+            Some(room) if wanted >= room => (room / 2).max(MIN_BUDGET).min(room.saturating_sub(1)),
+            _ => wanted,
+        };
+        let never = self.0.thinking == Thinking::Never;
+        if never || hindrance.forced || hindrance.unsigned || budget_tokens < MIN_BUDGET {
             warnings.add(field);
             return Thought::default();
         }
@@ -163,7 +144,7 @@ impl Claude {
         Thought {
             thinking: Some(ThinkingConfig::Enabled(budget)),
             thinks: true,
-            more_tokens: if limit.is_none() { budget_tokens } else { 0 },
+            more_tokens: if room.is_none() { budget_tokens } else { 0 },
             ..Thought::default()
         }
     }
@@ -182,7 +163,7 @@ impl Claude {
         let temperature = request.temperature.take().filter(not_one);
         let top_p = request.top_p.take().filter(not_one);
         let top_k = request.top_k.take();
-        if thinks || !self.samples {
+        if thinks || !self.0.samples {
             warnings.add_if(temperature.is_some(), "temperature");
             warnings.add_if(top_p.is_some(), "top_p");
             warnings.add_if(top_k.is_some(), "top_k");
@@ -245,41 +226,3 @@ fn budget(effort: &str) -> u64 {
 
 /// The least that Anthropic takes.
 const MIN_BUDGET: u64 = 1_024;
-
-/// `claude-sonnet-4-5-20250929`: (4, 5). Longer numbers are dates.
-fn version(name: &str) -> (u8, u8) {
-    let mut parts = name.split(['-', '.', '@', ':', '_']);
-    let number = |part: &str| if part.len() <= 2 { part.parse::<u8>().ok() } else { None };
-    match parts.find_map(number) {
-        Some(major) => (major, parts.next().and_then(number).unwrap_or_default()),
-        None => (u8::MAX, 0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_is_in_the_name() {
-        let cases = [
-            ("claude-3-5-sonnet-20241022", (false, true)),
-            ("claude-3-7-sonnet-latest", (false, true)),
-            ("claude-opus-4-20250514", (false, true)),
-            ("claude-sonnet-4-5-20250929", (false, true)),
-            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", (false, true)),
-            ("claude-opus-4-6", (true, true)),
-            ("claude-sonnet-4.6", (true, true)),
-            ("claude-opus-4-7", (true, false)),
-            ("claude-opus-5", (true, false)),
-            ("claude-sonnet-5@20260801", (true, false)),
-            ("claude-fable-5-1", (true, false)),
-            ("claude-latest", (true, false)),
-            ("kimi-k2", (false, true)),
-        ];
-        for (name, (adaptive, samples)) in cases {
-            let claude = Claude::named(name);
-            assert_eq!((claude.adaptive, claude.samples), (adaptive, samples), "{name}");
-        }
-    }
-}

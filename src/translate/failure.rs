@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::error::{Error, Kind};
+use crate::protocol::overflow;
 
 /// A message of a provider is passed on up to this many bytes.
 pub(super) const MAX_MESSAGE: usize = 1_000;
@@ -78,7 +79,7 @@ pub(super) fn refusal(kind: Kind, message: &str) -> Error {
         None => Cow::Owned(shorten(message)),
     };
     let error = Error::new(kind, message);
-    if kind == Kind::InvalidRequest && is_about_length(&error.message) {
+    if kind == Kind::InvalidRequest && overflow::is_meant(&error.message) {
         return error.code("context_length_exceeded").param("messages");
     }
     error
@@ -101,12 +102,6 @@ pub(super) fn too_large() -> Error {
     Error::new(Kind::Provider, "The provider's answer is too large to be translated.")
 }
 
-/// How the providers say that a prompt is too long, in lower case.
-fn is_about_length(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    TOO_LONG.iter().any(|words| message.contains(words))
-}
-
 fn shorten(message: &str) -> String {
     let fits = |(at, c): &(usize, char)| at.saturating_add(c.len_utf8()) <= MAX_MESSAGE;
     message.char_indices().take_while(fits).map(|(_, c)| c).collect()
@@ -127,15 +122,6 @@ const NOT_UNDERSTOOD: &str = "The provider's answer could not be understood.";
 /// The codes of the reader's errors.
 const READING: [&str; 5] =
     ["invalid_json", "missing_field", "invalid_type", "invalid_value", "duplicate_field"];
-
-const TOO_LONG: [&str; 6] = [
-    "prompt is too long",
-    "input is too long",
-    "maximum context length",
-    "exceeds the maximum number of tokens",
-    "context window",
-    "too many tokens: ",
-];
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 /// What a URL of a request says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Media<'a> {
-    /// `data:<type>;base64,<data>`; the data is passed on unread.
-    Data { media_type: &'a str, data: &'a str },
+    /// `data:<type>;base64,<data>`; the type in lower case, the data is passed on unread.
+    Data { media_type: Cow<'a, str>, data: &'a str },
     /// `http:` or `https:`
     Link(&'a str),
 }
@@ -19,10 +19,22 @@ impl<'a> Media<'a> {
             return link.map(|_| Self::Link(url));
         };
         let (head, data) = rest.split_once(',')?;
-        let media_type = head.strip_suffix(";base64")?.split(';').next()?;
+        let (kind, encoding) = head.rsplit_once(';')?;
+        if !encoding.eq_ignore_ascii_case("base64") {
+            return None;
+        }
+        let media_type = lower(kind.split(';').next()?);
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/+.-".contains(&b);
         let named = media_type.contains('/') && media_type.bytes().all(plain);
         named.then_some(Self::Data { media_type, data })
+    }
+}
+
+/// Media types are told in any case, and compared in lower case.
+pub(super) fn lower(media_type: &str) -> Cow<'_, str> {
+    match media_type.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => media_type.to_ascii_lowercase().into(),
+        false => media_type.into(),
     }
 }
 
@@ -33,7 +45,7 @@ pub(super) fn base64(data: Cow<'_, str>) -> Cow<'_, str> {
 
 /// A data URL of base64 in either alphabet; `None` where the type is none.
 pub(super) fn data_url<'a>(media_type: &str, data: Cow<'_, str>) -> Option<Cow<'a, str>> {
-    let url = format!("data:{media_type};base64,{}", base64(data));
+    let url = format!("data:{};base64,{}", lower(media_type), base64(data));
     Media::of(&url).is_some().then_some(url.into())
 }
 
@@ -92,12 +104,15 @@ mod tests {
 
     #[test]
     fn urls_are_links_or_data() {
-        let data = |media_type, data| Some(Media::Data { media_type, data });
+        let data = |media_type: &'static str, data| {
+            Some(Media::Data { media_type: media_type.into(), data })
+        };
         let cases = [
             ("https://example.com/a.png", Some(Media::Link("https://example.com/a.png"))),
             ("HTTP://example.com", Some(Media::Link("HTTP://example.com"))),
             ("data:image/png;base64,iVBO", data("image/png", "iVBO")),
             ("data:image/svg+xml;charset=utf-8;base64,iVBO", data("image/svg+xml", "iVBO")),
+            ("Data:Image/PNG;Base64,iVBO", data("image/png", "iVBO")),
             ("data:image/png,raw", None),
             ("data:;base64,iVBO", None),
             ("data:image/p\"g;base64,iVBO", None),

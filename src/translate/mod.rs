@@ -24,11 +24,11 @@ mod embeddings_to_bedrock;
 mod embeddings_to_cohere;
 mod embeddings_to_gemini;
 mod embeddings_to_ollama;
+mod facts;
 mod failure;
 mod fields;
 mod gemini_embed_to_openai;
 mod gemini_to_openai;
-mod gpt;
 mod media;
 mod names;
 mod ollama;
@@ -41,6 +41,7 @@ mod openai_to_cohere;
 mod openai_to_gemini;
 mod openai_to_ollama;
 mod path;
+pub mod repair;
 mod responses_to_openai;
 mod schema;
 mod vectors;
@@ -67,6 +68,10 @@ pub struct Context {
     pub request_id: String,
     /// Seconds since 1970.
     pub created: u64,
+    /// A model that this one behaves like, where its own name does not tell.
+    pub like: Option<String>,
+    /// The most tokens that an answer of it may have, where the configuration says.
+    pub max_output_tokens: Option<u64>,
     /// For a provider that wants a limit of output tokens when the caller has set none.
     pub default_max_tokens: u64,
     /// The path, not the body, says that the answer is to be a stream.
@@ -289,7 +294,8 @@ impl Route {
 
     /// What a provider's refusal means.
     pub fn error(self, status: u16, body: &[u8]) -> Error {
-        self.provider.unwrap_or(self.client).error(status, body)
+        let error = self.provider.unwrap_or(self.client).error(status, body);
+        words::overflow(self.client.operation(), error)
     }
 }
 

@@ -67,6 +67,41 @@ fn to_json_schema(value: &Raw<'_>, is: Is, out: &mut Vec<u8>) {
     }
 }
 
+/// A schema as Gemini takes it: beside a reference stands nothing but what begins with `$`.
+pub(super) fn references_alone(schema: Raw<'_>) -> Raw<'_> {
+    if !schema.as_str().contains("\"$ref\"") {
+        return schema;
+    }
+    let mut out = Vec::new();
+    leave_alone(&schema, Is::Schema, &mut out);
+    raw(out)
+}
+
+fn leave_alone(value: &Raw<'_>, is: Is, out: &mut Vec<u8>) {
+    let json = value.as_str().as_bytes();
+    match (is, json.first()) {
+        (Is::Schema, Some(b'[')) => {
+            let items: Vec<Raw<'_>> = wire::read(json).unwrap_or_default();
+            items.into_iter().map(references_alone).collect::<Vec<_>>().write(out);
+        }
+        (Is::Schema | Is::Named, Some(b'{')) => {
+            let members: Rest<'_> = wire::read(json).unwrap_or_default();
+            let refers =
+                is == Is::Schema && members.get("$ref").is_some_and(|it| it.text().is_some());
+            let mut written = Members::new(out);
+            for (name, value) in members.iter().filter(|(name, _)| !refers || name.starts_with('$'))
+            {
+                let mut inner = Vec::new();
+                let within = if is == Is::Named { Is::Schema } else { is.under(&name) };
+                leave_alone(value, within, &mut inner);
+                written.put(&name, &raw(inner));
+            }
+            written.end();
+        }
+        _ => value.write(out),
+    }
+}
+
 /// `STRING` as `"string"`, or what it is where it is no text.
 fn kind<'a>(value: &Raw<'_>, nullable: bool) -> Raw<'a> {
     let Some(kind) = value.text() else { return raw(value.as_str().into()) };
@@ -160,6 +195,20 @@ impl Is {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn beside_a_reference_stands_nothing() {
+        let cases = [
+            (r#"{"type":"object"}"#, r#"{"type":"object"}"#),
+            (
+                r##"{"$defs":{"x":{"type":"string","description":"s"}},"properties":{"$ref":{"type":"string"},"a":{"$ref":"#/$defs/x","description":"d","default":null},"b":{"anyOf":[{"$ref":"#/$defs/x","title":"t"},{"type":"null"}]}}}"##,
+                r##"{"$defs":{"x":{"type":"string","description":"s"}},"properties":{"$ref":{"type":"string"},"a":{"$ref":"#/$defs/x"},"b":{"anyOf":[{"$ref":"#/$defs/x"},{"type":"null"}]}}}"##,
+            ),
+        ];
+        for (schema, expected) in cases {
+            assert_eq!(references_alone(Raw::new(schema).unwrap()).as_str(), expected);
+        }
+    }
 
     #[test]
     fn a_schema_of_geminis_is_a_json_schema_in_the_same_order() {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::error::Error;
-use crate::protocol::Operation;
+use crate::protocol::{Operation, overflow};
 
 /// The refusal in the client's words.
 pub(super) fn told(client: Operation, error: Error) -> Error {
@@ -14,12 +14,22 @@ pub(super) fn told(client: Operation, error: Error) -> Error {
     Error { message: message.into(), param: Some(field.into_owned().into()), ..error }
 }
 
+/// A refusal of a prompt that is too long, in the words that the client acts on.
+pub(super) fn overflow(client: Operation, error: Error) -> Error {
+    if error.code != Some(TOO_LONG) {
+        return error;
+    }
+    let message = overflow::told(client.dialect(), &error.message).into_owned();
+    Error { message: message.into(), ..error }
+}
+
 /// Messages and their parts are many to many, so of them only the list is named.
 pub(super) fn of_client(client: Operation, chat: &str) -> Cow<'_, str> {
     let known: &[(&str, &str)] = match client {
         Operation::Messages => &[
             ("messages", "messages"),
             ("max_completion_tokens", "max_tokens"),
+            ("max_tokens", "max_tokens"),
             ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
             ("reasoning_effort", "output_config.effort"),
             ("response_format", "output_config.format"),
@@ -84,6 +94,9 @@ pub(super) fn of_client(client: Operation, chat: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(chat),
     }
 }
+
+/// OpenAI's code for it.
+const TOO_LONG: &str = "context_length_exceeded";
 
 #[cfg(test)]
 mod tests {

@@ -95,7 +95,6 @@ const LOSES_NOTHING: &[(&[&str], &[&str], &str)] = &[
         ],
         "these cache by themselves",
     ),
-    (&["openai_to_bedrock"], &["ToolUse.cache_control"], "the next mark covers it"),
     (
         &["_to_"],
         &["OutputText.annotations", "OutputText.logprobs", "FunctionCall.status"],

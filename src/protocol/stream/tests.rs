@@ -91,6 +91,23 @@ fn an_event_that_only_lacks_its_blank_line_is_delivered() {
 }
 
 #[test]
+fn a_stream_that_said_why_it_ended_is_whole_without_done() {
+    let head =
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\ndata:\n\n";
+    let stop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\" : \"stop\"}]}\n\n";
+    let usage = "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+    let sent = format!("{head}{stop}{usage}");
+    for chunks in cuts(sent.as_bytes()) {
+        let asked = run(Operation::Chat, true, &chunks);
+        assert_eq!(text(&asked.body), format!("{sent}data: [DONE]\n\n"));
+        assert!(matches!(asked.end, End::Complete { .. }));
+        // A usage without choices is not for a client that did not ask for it.
+        let unasked = run(Operation::Chat, false, &chunks);
+        assert_eq!(text(&unasked.body), format!("{head}{stop}data: [DONE]\n\n"));
+    }
+}
+
+#[test]
 fn a_second_done_is_dropped_and_nothing_is_added_after_the_first() {
     let once = "data: {\"choices\":[]}\n\ndata: [DONE]\n\n";
     let twice = format!("{once}data: [DONE]\n\n");

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::chat::kind;
 use super::super::fields::{Warnings, unsupported, unsupported_type};
+use super::super::media;
 use crate::error::Error;
 use crate::protocol::anthropic::request::{Message, Role, SystemBlock};
 use crate::protocol::anthropic::{Block, DataSource, DocumentBlock, Source, TextBlock, ToolResult};
@@ -44,7 +45,10 @@ pub(super) fn translate<'a>(
             Role::Assistant => all.push(assistant(message.content, between)),
             Role::System => {
                 let parts = parts(message.content, &at)?;
-                all.push(of_parts(chat::Role::System, parts, between));
+                // It may hold settings alone.
+                if !parts.is_empty() {
+                    all.push(of_parts(chat::Role::System, parts, between));
+                }
             }
         }
     }
@@ -135,24 +139,32 @@ fn assistant<'a>(content: TextOr<'a, Vec<Block<'a>>>, between: bool) -> chat::Me
     let mut said: Option<Cow<'a, str>> = None;
     let mut calls = Vec::new();
     let mut thoughts = Vec::new();
+    // All of it is one message, so the last mark stands for the others.
+    let mut cache = None;
     for block in blocks {
         match block {
             Block::Thinking(_) | Block::RedactedThinking(_) if between => {
                 thoughts.push(Raw::from_wire(&block));
             }
-            Block::Text(block) => match &mut said {
-                Some(said) => said.to_mut().push_str(&block.text),
-                None => said = Some(block.text),
-            },
-            Block::ToolUse(call) => calls.push(ToolCall::Function(FunctionToolCall {
-                id: call.id,
-                function: FunctionCall {
-                    name: call.name,
-                    arguments: call.input.into_text(),
+            Block::Text(block) => {
+                cache = block.cache_control.filter(|_| between).or(cache);
+                match &mut said {
+                    Some(said) => said.to_mut().push_str(&block.text),
+                    None => said = Some(block.text),
+                }
+            }
+            Block::ToolUse(call) => {
+                cache = call.cache_control.filter(|_| between).or(cache);
+                calls.push(ToolCall::Function(FunctionToolCall {
+                    id: call.id,
+                    function: FunctionCall {
+                        name: call.name,
+                        arguments: call.input.into_text(),
+                        ..Default::default()
+                    },
                     ..Default::default()
-                },
-                ..Default::default()
-            })),
+                }));
+            }
             // What the provider thought or looked up by itself.
             _ => {}
         }
@@ -163,6 +175,7 @@ fn assistant<'a>(content: TextOr<'a, Vec<Block<'a>>>, between: bool) -> chat::Me
         content: said.map(TextOr::Text),
         tool_calls: (!calls.is_empty()).then_some(calls),
         thinking_blocks: (!thoughts.is_empty()).then_some(thoughts),
+        cache_control: cache,
         ..Default::default()
     }
 }
@@ -240,6 +253,21 @@ fn document<'a>(block: DocumentBlock<'a>, at: &str) -> Result<Part<'a>, Error> {
     }
 }
 
+/// How much to think from some message on. What else such a message sets is left out.
+pub(super) fn effort<'a>(
+    messages: &mut [Message<'a>],
+    warnings: &mut Warnings,
+) -> Option<Cow<'a, str>> {
+    let mut effort = None;
+    for message in messages.iter_mut().filter(|message| message.role == Role::System) {
+        let config = message.rest.remove("output_config").and_then(|config| config.value());
+        let said = config.and_then(|it| it.get("effort")?.as_str().map(str::to_owned));
+        effort = said.map(Cow::Owned).or(effort);
+        warnings.rest_of("messages", &message.rest);
+    }
+    effort
+}
+
 /// A file has no word for what a document is about, nor has a text for its title.
 pub(super) fn contexts(messages: &[Message<'_>], warnings: &mut Warnings) {
     let blocks = messages.iter().filter_map(|message| match &message.content {
@@ -260,7 +288,7 @@ pub(super) fn contexts(messages: &[Message<'_>], warnings: &mut Warnings) {
 }
 
 fn data_url<'a>(source: &DataSource<'_>) -> Cow<'a, str> {
-    format!("data:{};base64,{}", source.media_type, source.data).into()
+    format!("data:{};base64,{}", media::lower(&source.media_type), source.data).into()
 }
 
 fn text_part(block: TextBlock<'_>) -> Part<'_> {

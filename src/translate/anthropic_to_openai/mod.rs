@@ -12,7 +12,7 @@
 //! | `disable_parallel_tool_use` | `parallel_tool_calls: false` |
 //! | `max_tokens` | the same; `max_completion_tokens` for OpenAI's reasoning models |
 //! | `output_config.format` | `response_format`, strict if OpenAI's rules for that are kept |
-//! | `thinking`, `output_config.effort` | `reasoning_effort` for OpenAI's reasoning models |
+//! | `thinking`, `output_config.effort`, also of a `system` message in the midst | `reasoning_effort` for OpenAI's reasoning models, the nearest word that the model knows |
 //! | `metadata.user_id` | `user`, up to 64 characters |
 //! | `stream` | also `stream_options.include_usage`, for Anthropic always tells |
 //!
@@ -20,7 +20,9 @@
 //! documents by URL, blocks that are not known here in a message of the user.
 //!
 //! Left out with a warning: tools that run at the provider or that only its models know,
-//! `mcp_servers`, `top_k`; `temperature`, `top_p` for OpenAI's reasoning models;
+//! `mcp_servers`, `top_k`; `temperature`, `top_p` and stop sequences for OpenAI's reasoning models,
+//! more than four of them for its others; a limit beyond the model's own becomes that; an effort
+//! where its chat completions take none beside tools;
 //! `thinking` for others; a `user_id` that is too long; a document's `context`, and its `title`
 //! where it is a text; all fields that are not known here. Left out without one, because nothing is
 //! lost: `cache_control`, earlier thinking, `is_error`.

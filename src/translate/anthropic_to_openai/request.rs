@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{Terms, kind, settle};
+use super::super::chat::{at_openai, kind};
+use super::super::facts::Facts;
 use super::super::fields::{Warnings, unsupported_type};
-use super::super::names::Names;
-use super::super::{Asked, Context, Translated, gpt, schema};
+use super::super::{Asked, Context, Translated, schema};
 use super::messages;
 use crate::error::Error;
+use crate::protocol::Operation;
 use crate::protocol::anthropic::MessagesRequest;
 use crate::protocol::anthropic::request::{
     OutputConfig, OutputFormat, ThinkingConfig, Tool, ToolChoice,
@@ -20,12 +21,15 @@ use crate::protocol::openai::chat::{
 use crate::protocol::wire::{Raw, TextOr};
 
 pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
-    let request = MessagesRequest::from_json(body)?;
+    let mut request = MessagesRequest::from_json(body)?;
     let mut warnings = Warnings::default();
-    let reasons = gpt::reasons(&context.upstream_model);
+    let reasons = Facts::of(context).reasons;
     let stream = request.stream == Some(true);
     let thinks =
         matches!(request.thinking, Some(ThinkingConfig::Enabled(_) | ThinkingConfig::Adaptive(_)));
+    if let Some(effort) = messages::effort(&mut request.messages, &mut warnings) {
+        request.output_config.get_or_insert_default().effort = Some(effort);
+    }
     let effort = effort(&request, context.between).filter(|_| reasons || context.between);
     messages::contexts(&request.messages, &mut warnings);
     let mut translated = ChatCompletionRequest {
@@ -45,16 +49,10 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         choose(choice, &tools, &mut translated)?;
     }
     translated.tools = (!tools.offered.is_empty()).then_some(std::mem::take(&mut tools.offered));
-    if reasons && !context.between {
-        translated.max_completion_tokens = Some(request.max_tokens);
-        warnings.add_if(request.temperature.is_some_and(|n| n.as_f64() != 1.0), "temperature");
-        warnings.add_if(request.top_p.is_some_and(|n| n.as_f64() != 1.0), "top_p");
-    } else {
-        translated.max_tokens = Some(request.max_tokens);
-        translated.temperature = request.temperature;
-        translated.top_p = request.top_p;
-        warnings.add_if(thinks && !context.between, "thinking");
-    }
+    translated.max_tokens = Some(request.max_tokens);
+    translated.temperature = request.temperature;
+    translated.top_p = request.top_p;
+    warnings.add_if(thinks && !reasons && !context.between, "thinking");
     warnings.add_if(request.top_k.is_some() && !context.between, "top_k");
     translated.top_k = request.top_k.filter(|_| context.between);
     let user = request.metadata.and_then(|metadata| metadata.user_id);
@@ -63,10 +61,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut rest = request.rest;
     rest.remove("cache_control");
     warnings.rest(&rest);
-    let names = match context.between {
-        true => Names::default(),
-        false => settle(&mut translated, Terms::OPENAI, &mut warnings)?,
-    };
+    let names = at_openai(&mut translated, context, Operation::Messages, &mut warnings)?;
     Ok(Translated {
         path: "/chat/completions".into(),
         headers: Vec::new(),
@@ -172,7 +167,6 @@ fn format(config: Option<OutputConfig<'_>>) -> Option<ResponseFormat<'_>> {
 fn effort<'a>(request: &MessagesRequest<'a>, between: bool) -> Option<Cow<'a, str>> {
     let asked = request.output_config.as_ref().and_then(|config| config.effort.clone());
     match (asked, request.thinking.as_ref().filter(|_| !between)) {
-        (Some(effort), _) if effort == "max" && !between => Some("xhigh".into()),
         (Some(effort), _) => Some(effort),
         (None, Some(ThinkingConfig::Enabled(budget))) => match budget.budget_tokens {
             ..2_048 => Some("low".into()),

@@ -85,9 +85,38 @@ pub(in crate::translate) fn limit(request: &ChatCompletionRequest<'_>) -> Option
     request.max_completion_tokens.or(request.max_tokens)
 }
 
-pub(in crate::translate) fn stops<'a>(
-    stop: Option<TextOr<'a, Vec<Cow<'a, str>>>>,
+/// The same, but no more than the model can write, for more is refused.
+pub(in crate::translate) fn limit_of(
+    request: &ChatCompletionRequest<'_>,
+    most: Option<u64>,
+    warnings: &mut Warnings,
+) -> Option<u64> {
+    let asked = limit(request)?;
+    let limit = most.map_or(asked, |most| asked.min(most));
+    let field = match request.max_completion_tokens {
+        Some(_) => "max_completion_tokens",
+        None => "max_tokens",
+    };
+    warnings.add_if(limit < asked, field);
+    Some(limit)
+}
+
+/// The stop sequences, as many as the provider takes. `said`: it takes none of white space only.
+pub(in crate::translate) fn stops_of<'a>(
+    request: &mut ChatCompletionRequest<'a>,
+    most: usize,
+    said: bool,
+    warnings: &mut Warnings,
 ) -> Vec<Cow<'a, str>> {
+    let mut all = stops(request.stop.take());
+    let before = all.len();
+    all.retain(|stop| if said { !stop.trim().is_empty() } else { !stop.is_empty() });
+    all.truncate(most);
+    warnings.add_if(all.len() < before, "stop");
+    all
+}
+
+fn stops<'a>(stop: Option<TextOr<'a, Vec<Cow<'a, str>>>>) -> Vec<Cow<'a, str>> {
     match stop {
         None => Vec::new(),
         Some(TextOr::Text(stop)) => vec![stop],

@@ -202,7 +202,8 @@ fn part<'a>(part: Part<'a>, at: &str) -> Result<Option<chat::Part<'a>>, Error> {
 
 fn inline<'a>(blob: Blob<'a>, field: impl FnOnce() -> String) -> Result<chat::Part<'a>, Error> {
     let Blob { mime_type, data, .. } = blob;
-    let kind = mime_type.split(';').next().unwrap_or_default().trim();
+    let kind = media::lower(mime_type.split(';').next().unwrap_or_default().trim());
+    let kind = &*kind;
     let format = match kind {
         "audio/wav" | "audio/x-wav" | "audio/wave" => Some("wav"),
         "audio/mp3" | "audio/mpeg" => Some("mp3"),
@@ -231,7 +232,7 @@ fn inline<'a>(blob: Blob<'a>, field: impl FnOnce() -> String) -> Result<chat::Pa
 
 fn linked<'a>(file: FileData<'a>, field: impl FnOnce() -> String) -> Result<chat::Part<'a>, Error> {
     let link = matches!(Media::of(&file.file_uri), Some(Media::Link(_)));
-    let image = file.mime_type.is_none_or(|kind| kind.starts_with("image/"));
+    let image = file.mime_type.is_none_or(|kind| media::lower(&kind).starts_with("image/"));
     if link && image {
         return Ok(picture(file.file_uri));
     }

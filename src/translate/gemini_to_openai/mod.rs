@@ -15,7 +15,7 @@
 //! | `responseMimeType`, `responseSchema`, `responseJsonSchema` | `response_format`, strict if OpenAI's rules for that are kept |
 //! | `candidateCount`, `stopSequences`, `seed`, sampling and penalties | `n`, `stop`, the same |
 //! | `maxOutputTokens` | `max_tokens`; `max_completion_tokens` for OpenAI's reasoning models |
-//! | `thinkingBudget` 0, up to 2047, up to 8191, more; -1 | `reasoning_effort` the least (`none` for other providers), `low`, `medium`, `high`; `medium` |
+//! | `thinkingBudget` 0, up to 2047, up to 8191, more; -1 | `reasoning_effort` `none`, `low`, `medium`, `high`; `medium`: the nearest that the model knows |
 //! | `thinkingLevel` | `reasoning_effort` |
 //! | `streamGenerateContent` | `stream`, also `stream_options.include_usage`, for Gemini always tells |
 //!
@@ -23,8 +23,9 @@
 //! to what is no image, other inline data, results of calls that were not made, results that are no
 //! JSON, `responseLogprobs`, `responseModalities` but text, `responseMimeType` but text and JSON.
 //!
-//! Left out with a warning: tools that run at Google, `safetySettings`, `topK`; `temperature`, `topP` and penalties for
-//! OpenAI's reasoning models; `thinkingConfig` for others; all fields that are not known here. Left
+//! Left out with a warning: tools that run at Google, `safetySettings`, `topK`; `temperature`, `topP`, penalties and
+//! `stopSequences` for OpenAI's reasoning models, more than four of the last for its others; a limit
+//! beyond the model's own becomes that; `thinkingConfig` for others; all fields that are not known here. Left
 //! out without one, because nothing is lost: thoughts of earlier turns and their signatures, code
 //! that Google ran.
 //!

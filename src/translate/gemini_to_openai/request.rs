@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{Terms, settle};
+use super::super::chat::at_openai;
+use super::super::facts::Facts;
 use super::super::fields::{Warnings, invalid, refuse, unsupported, unsupported_type};
-use super::super::names::Names;
-use super::super::{Asked, Context, Translated, gpt, schema};
+use super::super::{Asked, Context, Translated, schema};
 use super::contents::Conversation;
 use crate::error::Error;
+use crate::protocol::Operation;
 use crate::protocol::gemini::{
     FunctionCallingConfig, GenerateContentRequest, GenerationConfig, ThinkingConfig, Tool,
 };
@@ -16,7 +17,7 @@ use crate::protocol::openai::chat::{
     self, Function, FunctionChoice, FunctionTool, JsonSchema, NamedFunction, Plain, ResponseFormat,
     SchemaFormat, StreamOptions,
 };
-use crate::protocol::wire::{Number, Raw, TextOr};
+use crate::protocol::wire::{Raw, TextOr};
 
 pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Translated, Error> {
     let request = GenerateContentRequest::from_json(body)?;
@@ -53,10 +54,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut rest = request.rest;
     rest.remove("model");
     warnings.rest(&rest);
-    let names = match context.between {
-        true => Names::default(),
-        false => settle(&mut translated, Terms::OPENAI, &mut warnings)?,
-    };
+    let client = Operation::GeminiGenerate;
+    let names = at_openai(&mut translated, context, client, &mut warnings)?;
     Ok(Translated {
         path: "/chat/completions".into(),
         headers: Vec::new(),
@@ -141,7 +140,7 @@ fn configure<'a>(
     context: &Context,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let reasons = gpt::reasons(&context.upstream_model) && !context.between;
+    let reasons = Facts::of(context).reasons && !context.between;
     refuse(config.response_logprobs == Some(true), "generationConfig.responseLogprobs")?;
     let modalities = config.response_modalities.unwrap_or_default();
     let text = |modality: &Cow<'_, str>| {
@@ -157,26 +156,13 @@ fn configure<'a>(
     warnings.add_if(config.top_k.is_some() && !context.between, "generationConfig.topK");
     translated.top_k = config.top_k.filter(|_| context.between);
     let thinking = config.thinking_config;
-    if reasons {
-        translated.max_completion_tokens = config.max_output_tokens;
-        let moved = |number: &Option<Number<'_>>, default: f64| {
-            number.as_ref().is_some_and(|number| number.as_f64() != default)
-        };
-        warnings.add_if(moved(&config.temperature, 1.0), "generationConfig.temperature");
-        warnings.add_if(moved(&config.top_p, 1.0), "generationConfig.topP");
-        let presence = moved(&config.presence_penalty, 0.0);
-        warnings.add_if(presence, "generationConfig.presencePenalty");
-        let frequency = moved(&config.frequency_penalty, 0.0);
-        warnings.add_if(frequency, "generationConfig.frequencyPenalty");
-    } else {
-        translated.max_tokens = config.max_output_tokens;
-        translated.temperature = config.temperature;
-        translated.top_p = config.top_p;
-        translated.presence_penalty = config.presence_penalty;
-        translated.frequency_penalty = config.frequency_penalty;
-        let thinks = thinking.as_ref().is_some_and(wants_thoughts);
-        warnings.add_if(thinks && !context.between, "generationConfig.thinkingConfig");
-    }
+    translated.max_tokens = config.max_output_tokens;
+    translated.temperature = config.temperature;
+    translated.top_p = config.top_p;
+    translated.presence_penalty = config.presence_penalty;
+    translated.frequency_penalty = config.frequency_penalty;
+    let thinks = thinking.as_ref().is_some_and(wants_thoughts);
+    warnings.add_if(thinks && !reasons && !context.between, "generationConfig.thinkingConfig");
     if let Some(thinking) = thinking.filter(|_| reasons || context.between) {
         translated.reasoning_effort = effort(&thinking, context)?.map(Cow::Borrowed);
     }
@@ -236,8 +222,7 @@ fn effort(config: &ThinkingConfig<'_>, context: &Context) -> Result<Option<&'sta
     Ok(match budget {
         // Asked to be told is asked to think.
         None => (context.between && tells_thoughts(config)).then_some("medium"),
-        Some(0.0) if context.between => Some("none"),
-        Some(0.0) => Some(gpt::least(&context.upstream_model)),
+        Some(0.0) => Some("none"),
         Some(budget) if budget < 0.0 => Some("medium"),
         Some(budget) if budget < 2_048.0 => Some("low"),
         Some(budget) if budget < 8_192.0 => Some("medium"),

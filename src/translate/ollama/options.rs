@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::super::chat::{Terms, settle};
+use super::super::chat::at_openai;
+use super::super::facts::Facts;
 use super::super::fields::{Warnings, invalid};
-use super::super::names::Names;
-use super::super::{Asked, Context, Translated, gpt, media, schema};
+use super::super::{Asked, Context, Translated, media, schema};
 use crate::error::Error;
+use crate::protocol::Operation;
 use crate::protocol::ollama::Options;
 use crate::protocol::openai::ChatCompletionRequest;
 use crate::protocol::openai::chat::{
@@ -38,10 +39,7 @@ impl<'a> Wishes<'a> {
         let stream = self.stream != Some(false);
         let thinking = apply(self, &mut said, context, &mut warnings)?;
         warnings.rest(&rest);
-        let names = match context.between {
-            true => Names::default(),
-            false => settle(&mut said, Terms::OPENAI, &mut warnings)?,
-        };
+        let names = at_openai(&mut said, context, Operation::OllamaChat, &mut warnings)?;
         Ok(Translated {
             path: "/chat/completions".into(),
             headers: Vec::new(),
@@ -59,7 +57,7 @@ fn apply<'a>(
     context: &'a Context,
     warnings: &mut Warnings,
 ) -> Result<bool, Error> {
-    let reasons = gpt::reasons(&context.upstream_model) && !context.between;
+    let reasons = Facts::of(context).reasons && !context.between;
     translated.model = Some(context.upstream_model.as_str().into());
     if wishes.stream != Some(false) {
         let options = StreamOptions { include_usage: Some(true), ..Default::default() };
@@ -72,20 +70,11 @@ fn apply<'a>(
     let limit = options.num_predict.map(|limit| limit.as_f64()).filter(|limit| *limit > 0.0);
     // The cast saturates.
     let limit = limit.map(|limit| limit as u64);
-    if reasons {
-        translated.max_completion_tokens = limit;
-        warnings
-            .add_if(options.temperature.is_some_and(|n| n.as_f64() != 1.0), "options.temperature");
-        warnings.add_if(options.top_p.is_some_and(|n| n.as_f64() != 1.0), "options.top_p");
-        warnings.add_if(options.presence_penalty.is_some(), "options.presence_penalty");
-        warnings.add_if(options.frequency_penalty.is_some(), "options.frequency_penalty");
-    } else {
-        translated.max_tokens = limit;
-        translated.temperature = options.temperature;
-        translated.top_p = options.top_p;
-        translated.presence_penalty = options.presence_penalty;
-        translated.frequency_penalty = options.frequency_penalty;
-    }
+    translated.max_tokens = limit;
+    translated.temperature = options.temperature;
+    translated.top_p = options.top_p;
+    translated.presence_penalty = options.presence_penalty;
+    translated.frequency_penalty = options.frequency_penalty;
     translated.stop = options.stop.filter(|stops| !stops.is_empty()).map(TextOr::Other);
     translated.seed = options.seed;
     warnings.add_if(options.top_k.is_some() && !context.between, "options.top_k");
@@ -94,7 +83,7 @@ fn apply<'a>(
     let asks = wishes.think.as_ref().map(|think| !matches!(think, TextOr::Other(false)));
     warnings.add_if(asks == Some(true) && !reasons && !context.between, "think");
     if let Some(think) = wishes.think.filter(|_| reasons || context.between) {
-        translated.reasoning_effort = Some(effort(think, context)?);
+        translated.reasoning_effort = Some(effort(think)?);
     }
     // A model that thinks tells it unless it is told not to.
     Ok(asks != Some(false))
@@ -120,11 +109,10 @@ fn format<'a>(format: Raw<'a>) -> Result<Option<ResponseFormat<'a>>, Error> {
     }
 }
 
-fn effort<'a>(think: TextOr<'a, bool>, context: &Context) -> Result<Cow<'a, str>, Error> {
+fn effort(think: TextOr<'_, bool>) -> Result<Cow<'_, str>, Error> {
     Ok(match think {
         TextOr::Other(true) => "medium".into(),
-        TextOr::Other(false) if context.between => "none".into(),
-        TextOr::Other(false) => gpt::least(&context.upstream_model).into(),
+        TextOr::Other(false) => "none".into(),
         TextOr::Text(level) if matches!(&*level, "low" | "medium" | "high") => level,
         TextOr::Text(_) => {
             let rule = "it must be true, false, 'low', 'medium' or 'high'";

@@ -9,14 +9,15 @@
 //! | `format` `json` or a schema | `response_format`, strict if OpenAI's rules for that are kept |
 //! | `options.num_predict` above 0 | `max_tokens`; `max_completion_tokens` for OpenAI's reasoning models |
 //! | `options` `stop`, `seed`, `temperature`, `top_p` and penalties | the same |
-//! | `think` true, false, `low`, `medium`, `high` | `reasoning_effort` `medium`, `none` or the least, the same |
+//! | `think` true, false, `low`, `medium`, `high` | `reasoning_effort` `medium`, `none`, the same: the nearest that the model knows |
 //! | `stream`, which is true if nothing is said | the same, also `stream_options.include_usage`, for Ollama always tells |
 //!
 //! Refused: no messages, which loads a model; images of other types, results of calls that were not
 //! made, `logprobs`.
 //!
 //! Left out with a warning: `options` that are not known here (`num_ctx` and what else is about the
-//! machine), `options.top_k`; `temperature`, `top_p` and penalties for OpenAI's reasoning models;
+//! machine), `options.top_k`; `temperature`, `top_p`, penalties and `stop` for OpenAI's reasoning
+//! models, more than four stop sequences for its others; a limit beyond the model's own becomes that;
 //! `think` for others; all fields that are not known here. Left out without one: `keep_alive`,
 //! thinking of earlier turns.
 //!

@@ -213,9 +213,11 @@ fn block<'a>(part: Part<'a>, at: impl Fn() -> String) -> Result<Option<Block<'a>
 fn image<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source<'a>, Error> {
     match Media::of(&url) {
         Some(Media::Link(_)) => Ok(link(url)),
-        Some(Media::Data { media_type, data }) => match media_type {
+        Some(Media::Data { media_type, data }) => match &*media_type {
             "image/jpg" => Ok(base64("image/jpeg", data)),
-            "image/jpeg" | "image/png" | "image/gif" | "image/webp" => Ok(base64(media_type, data)),
+            "image/jpeg" | "image/png" | "image/gif" | "image/webp" => {
+                Ok(base64(&media_type, data))
+            }
             _ => Err(invalid(field(), "this provider takes JPEG, PNG, GIF and WebP images")),
         },
         None => Err(invalid(field(), URL)),
@@ -225,8 +227,8 @@ fn image<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source
 fn document<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Source<'a>, Error> {
     match Media::of(&url) {
         Some(Media::Link(_)) => Ok(link(url)),
-        Some(Media::Data { media_type: "application/pdf", data }) => {
-            Ok(base64("application/pdf", data))
+        Some(Media::Data { media_type, data }) if media_type == "application/pdf" => {
+            Ok(base64(&media_type, data))
         }
         Some(Media::Data { media_type, data }) => {
             let text = media_type.starts_with("text/").then(|| media::text(data)).flatten();

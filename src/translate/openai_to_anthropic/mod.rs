@@ -8,7 +8,7 @@
 //! | `image_url`, `file.file_data` | `image`, `document`, by URL or base64; a text file as text |
 //! | an answer that the model is to go on with | the same, without white space at its end |
 //! | `refusal` of an earlier answer | text |
-//! | `thinking_blocks` | `thinking` and `redacted_thinking` blocks, unchanged |
+//! | `thinking_blocks` | `thinking` and `redacted_thinking` blocks, unchanged; without a signature they are left out |
 //! | `cache_control` on messages, parts, tools | the same on blocks and tools |
 //! | `tools`, `functions` | `tools`; `strict` where the model knows it |
 //! | a `custom` tool, its calls | a tool of one text, `input`; told as `custom` again |
@@ -16,10 +16,10 @@
 //! | arguments of earlier calls that are no object | `{"INVALID_JSON": "..."}` |
 //! | `tool_choice` `auto`, `none`, `required`, a function, allowed tools | `auto`, `none`, `any`, `tool`; other tools are taken out |
 //! | `parallel_tool_calls: false` | `disable_parallel_tool_use` |
-//! | `max_completion_tokens`, `max_tokens`, neither | `max_tokens`; the context's default |
+//! | `max_completion_tokens`, `max_tokens`, neither | `max_tokens`, at most what the model can write; all that it can write |
 //! | `response_format: json_schema` | `output_config.format`, objects closed, rules that Anthropic does not know in the description |
 //! | `response_format: json_object` | a sentence in `system` |
-//! | `reasoning_effort` | `thinking` and `output_config.effort`, or a budget of 1024 to 32768 tokens for models up to 4.5 |
+//! | `reasoning_effort` | `thinking` and `output_config.effort`, the nearest that the model knows, or a budget of 1024 to 32768 tokens for models up to 4.5 |
 //! | `thinking` | the same; adaptive where the model takes no budget, a budget where it is not adaptive |
 //! | `top_k` | the same |
 //! | `user`, `safety_identifier` | `metadata.user_id` |
@@ -30,8 +30,9 @@
 //!
 //! Left out with a warning: tools of other types, a message's `name`, an image's `detail`, `seed`, `presence_penalty`, `frequency_penalty`;
 //! `temperature` above 1 is 1; sampling parameters where the model takes none, thinks, or takes one
-//! of two; thinking that does not fit with the rest, or that the model cannot do without; all
-//! fields that are not known here.
+//! of two; thinking that does not fit with the rest, or that the model cannot do without; a
+//! stop sequence of white space only; a limit beyond the model's own becomes that; all fields that
+//! are not known here.
 //!
 //! Answers: `thinking` becomes `reasoning_content` and, with its signature, `thinking_blocks`. Stop
 //! reasons: `end_turn`, `stop_sequence`, `pause_turn`: `stop`; `max_tokens`,

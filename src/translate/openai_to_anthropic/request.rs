@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::super::chat::{self, Choice, Terms};
 use super::super::claude::{Claude, Hindrance};
 use super::super::closed::closed;
+use super::super::facts::Facts;
 use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, schema};
 use super::messages::Conversation;
@@ -21,7 +22,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     chat::refuse_common(&request)?;
     refuse(request.n.is_some_and(|n| n > 1), "n")?;
     let mut warnings = Warnings::default();
-    let claude = Claude::named(&context.upstream_model);
+    let facts = Facts::of(context);
+    let claude = Claude(facts);
     let names = chat::settle(&mut request, Terms::ANTHROPIC, &mut warnings)?;
     let mut tools = chat::tools(&mut request);
     let choice_field = chat::choice_field(&request);
@@ -32,20 +34,22 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     for (index, message) in messages.into_iter().enumerate() {
         conversation.add(message, index)?;
     }
+    let limit = chat::limit_of(&request, facts.output, &mut warnings);
     let mut translated = MessagesRequest {
         model: Some(context.upstream_model.as_str().into()),
-        max_tokens: chat::limit(&request).unwrap_or(context.default_max_tokens),
+        max_tokens: limit.or(facts.output).unwrap_or(context.default_max_tokens),
         stream: request.stream,
         ..Default::default()
     };
     translated.tool_choice = tool_choice(choice, request.parallel_tool_calls, &tools);
-    translated.stop_sequences = stop_sequences(&mut request, &mut warnings);
+    let stops = chat::stops_of(&mut request, facts.stops, true, &mut warnings);
+    translated.stop_sequences = (!stops.is_empty()).then_some(stops);
     format(&mut request, claude, &mut conversation, &mut translated, &mut warnings);
     let forced = matches!(translated.tool_choice, Some(ToolChoice::Any(_) | ToolChoice::Tool(_)));
-    refuse(forced && !claude.forces, choice_field)?;
+    refuse(forced && !facts.forces, choice_field)?;
     let unsigned = conversation.calls_without_thinking();
     let hindrance = Hindrance { forced, unsigned };
-    let thought = claude.think(&mut request, hindrance, &mut warnings)?;
+    let thought = claude.think(&mut request, limit.or(facts.output), hindrance, &mut warnings)?;
     let sampling = claude.sample(&mut request, thought.thinks, &mut warnings);
     translated.max_tokens = translated.max_tokens.saturating_add(thought.more_tokens);
     translated.thinking = thought.thinking;
@@ -80,9 +84,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
 fn tool<'a>(tool: FunctionTool<'a>, claude: Claude, warnings: &mut Warnings) -> Tool<'a> {
     let function = tool.function;
     let strict = function.strict.filter(|strict| *strict);
-    warnings.add_if(strict.is_some() && !claude.schemas, "tools.function.strict");
+    warnings.add_if(strict.is_some() && !claude.0.schemas, "tools.function.strict");
     let schema = schema::object(function.parameters.unwrap_or(Raw::EMPTY_OBJECT));
-    let strict = strict.filter(|_| claude.schemas);
+    let strict = strict.filter(|_| claude.0.schemas);
     Tool {
         name: Some(function.name),
         description: function.description,
@@ -115,18 +119,6 @@ fn tool_choice<'a>(
     }
 }
 
-/// Anthropic takes no stop sequence of white space only.
-fn stop_sequences<'a>(
-    request: &mut ChatCompletionRequest<'a>,
-    warnings: &mut Warnings,
-) -> Option<Vec<Cow<'a, str>>> {
-    let all = chat::stops(request.stop.take());
-    let before = all.len();
-    let stops: Vec<_> = all.into_iter().filter(|stop| !stop.trim().is_empty()).collect();
-    warnings.add_if(stops.len() < before, "stop");
-    (!stops.is_empty()).then_some(stops)
-}
-
 fn format<'a>(
     request: &mut ChatCompletionRequest<'a>,
     claude: Claude,
@@ -140,7 +132,7 @@ fn format<'a>(
     match request.response_format.take() {
         Some(ResponseFormat::JsonSchema(format)) => {
             let schema = format.json_schema.schema.unwrap_or(Raw::EMPTY_OBJECT);
-            if claude.schemas {
+            if claude.0.schemas {
                 let schema = Schema { schema: closed(&schema), ..Default::default() };
                 let config = translated.output_config.get_or_insert_default();
                 config.format = Some(OutputFormat::JsonSchema(schema));

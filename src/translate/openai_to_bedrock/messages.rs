@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::chat::settled;
+use super::super::facts::Caches;
 use super::super::fields::{invalid, missing, unsupported};
 use super::super::media::Media;
 use crate::error::Error;
@@ -17,7 +18,6 @@ use crate::protocol::openai::chat::{self, Part, Role, ToolCall};
 use crate::protocol::wire::{Raw, TextOr};
 
 /// The messages, as far as they have been read.
-#[derive(Default)]
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<SystemBlock<'a>>,
     messages: Vec<Message<'a>>,
@@ -25,11 +25,30 @@ pub(super) struct Conversation<'a> {
     pub(super) called: Vec<Cow<'a, str>>,
     /// The last call under the older name, which has no id of its own.
     function_call: Option<usize>,
+    /// The model can be told what to cache.
+    caches: bool,
 }
 
 impl<'a> Conversation<'a> {
-    pub(super) fn add(&mut self, message: chat::Message<'a>, index: usize) -> Result<(), Error> {
+    pub(super) fn new(caches: Caches) -> Self {
+        Self {
+            system: Vec::new(),
+            messages: Vec::new(),
+            called: Vec::new(),
+            function_call: None,
+            caches: caches != Caches::Nothing,
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        mut message: chat::Message<'a>,
+        index: usize,
+    ) -> Result<(), Error> {
         let at = format!("messages[{index}]");
+        if !self.caches {
+            forget_cache(&mut message);
+        }
         let cache = message.cache_control.as_ref().map(cache_point);
         let (role, mut blocks) = match message.role {
             Role::System | Role::Developer => {
@@ -135,6 +154,20 @@ impl<'a> Conversation<'a> {
             ..Default::default()
         });
         Block { tool_use, ..Default::default() }
+    }
+}
+
+/// A model that caches nothing refuses to be told.
+fn forget_cache(message: &mut chat::Message<'_>) {
+    message.cache_control = None;
+    let Some(TextOr::Other(parts)) = &mut message.content else { return };
+    for part in parts {
+        match part {
+            Part::Text(part) => part.cache_control = None,
+            Part::Image(part) => part.cache_control = None,
+            Part::File(part) => part.cache_control = None,
+            Part::Refusal(_) | Part::Audio(_) | Part::Other(_) => {}
+        }
     }
 }
 

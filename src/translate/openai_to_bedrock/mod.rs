@@ -26,13 +26,15 @@
 //!
 //! Left out with a warning: tools of other types, a message's `name`, an image's `detail`, `temperature` above 1 is 1; `seed`, penalties,
 //! `parallel_tool_calls: false`, `user`, `safety_identifier`; `reasoning_effort`, `thinking`,
-//! `top_k` for other models; sampling parameters that a Claude does not take; all fields that are
-//! not known here.
+//! `top_k` for other models; sampling parameters that a Claude does not take; stop sequences of white
+//! space only or more than the model takes; a limit beyond the model's own becomes that; all fields
+//! that are not known here. Left out without one: `cache_control` where the model cannot be told
+//! what to cache.
 //!
 //! Answers: `reasoningContent` becomes `reasoning_content` and `thinking_blocks`. Stop reasons:
 //! `end_turn`, `stop_sequence`: `stop`; `max_tokens`, `model_context_window_exceeded`: `length`;
 //! `tool_use`: `tool_calls`; `guardrail_intervened`, `content_filtered`: `content_filter`; others:
-//! `stop`. Exceptions within a stream are errors with their meaning.
+//! `stop`; `malformed_model_output` and `malformed_tool_use` are errors. Exceptions within a stream are errors with their meaning.
 
 mod messages;
 mod request;

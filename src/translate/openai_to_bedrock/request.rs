@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::super::chat::{self, Choice, Terms};
 use super::super::claude::{Claude, Hindrance};
 use super::super::closed::closed;
+use super::super::facts::{Caches, Facts, Family};
 use super::super::fields::{Warnings, refuse};
 use super::super::{Asked, Context, Translated, path, schema};
 use super::messages::{Conversation, cache_point};
@@ -27,7 +28,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut tools = chat::tools(&mut request);
     let choice_field = chat::choice_field(&request);
     let choice = chat::choice(&mut request, &mut tools)?;
-    let mut conversation = Conversation::default();
+    let facts = Facts::of(context);
+    let mut conversation = Conversation::new(facts.caches);
     let messages = chat::messages(&mut request, &mut warnings);
     chat::details(&messages, &mut warnings);
     for (index, message) in messages.into_iter().enumerate() {
@@ -35,23 +37,25 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     }
     let mut translated = ConverseRequest::default();
     format(&mut request, &mut conversation, &mut translated, &mut warnings);
-    let stops = chat::stops(request.stop.take());
+    let stops = chat::stops_of(&mut request, facts.stops, true, &mut warnings);
     let mut config = InferenceConfig {
-        max_tokens: chat::limit(&request),
+        max_tokens: chat::limit_of(&request, facts.output, &mut warnings),
         stop_sequences: (!stops.is_empty()).then_some(stops),
         ..Default::default()
     };
-    if context.upstream_model.contains("claude") {
+    if facts.family == Family::Claude {
         let forced = matches!(choice, Some(Choice::Required | Choice::Function(_)));
         let forced = forced && !tools.is_empty();
-        let claude = Claude::named(&context.upstream_model);
-        refuse(forced && !claude.forces, choice_field)?;
+        let claude = Claude(facts);
+        refuse(forced && !facts.forces, choice_field)?;
         let hindrance = Hindrance { forced, unsigned: conversation.calls_without_thinking() };
-        let thought = claude.think(&mut request, hindrance, &mut warnings)?;
+        // Bedrock counts the limit against its quotas, so none is set without need.
+        let room = config.max_tokens;
+        let thought = claude.think(&mut request, room, hindrance, &mut warnings)?;
         let sampling = claude.sample(&mut request, thought.thinks, &mut warnings);
         if thought.more_tokens > 0 {
-            let limit = context.default_max_tokens.saturating_add(thought.more_tokens);
-            config.max_tokens = Some(limit);
+            let limit = HEAD_ROOM.saturating_add(thought.more_tokens);
+            config.max_tokens = Some(facts.output.map_or(limit, |most| limit.min(most)));
         }
         if let Some(effort) = thought.effort {
             translated.output_config.get_or_insert_default().effort = Some(effort.into());
@@ -67,11 +71,11 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
             &mut translated,
         );
     } else {
-        others(&mut request, context, &mut config, &mut translated, &mut warnings);
+        others(&mut request, facts, &mut config, &mut translated, &mut warnings);
     }
     // What was called has to stay declared, and then the model may call it.
     refuse(choice == Some(Choice::None) && !conversation.called.is_empty(), choice_field)?;
-    translated.tool_config = tool_config(tools, choice, &conversation, &mut warnings);
+    translated.tool_config = tool_config(tools, choice, &conversation, facts.caches, &mut warnings);
     translated.inference_config = (config != InferenceConfig::default()).then_some(config);
     (translated.system, translated.messages) = conversation.finish();
     warnings.add_if(request.seed.is_some(), "seed");
@@ -98,7 +102,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
 /// What models that are no Claudes take.
 fn others<'a>(
     request: &mut ChatCompletionRequest<'a>,
-    context: &Context,
+    facts: Facts,
     config: &mut InferenceConfig<'a>,
     translated: &mut ConverseRequest<'a>,
     warnings: &mut Warnings,
@@ -114,7 +118,8 @@ fn others<'a>(
     config.temperature = temperature.map(|it| if hot(&it) { Number::from(1.0) } else { it });
     config.top_p = request.top_p.take();
     let effort = request.reasoning_effort.take();
-    if context.upstream_model.contains("gpt-oss") {
+    if facts.family == Family::GptOss {
+        let effort = effort.and_then(|effort| facts.effort(&effort)).map(Into::into);
         let fields = AdditionalFields { reasoning_effort: effort, ..Default::default() };
         additional(fields, translated);
     } else {
@@ -157,6 +162,7 @@ fn tool_config<'a>(
     mut tools: Vec<FunctionTool<'a>>,
     choice: Option<Choice<'a>>,
     conversation: &Conversation<'a>,
+    caches: Caches,
     warnings: &mut Warnings,
 ) -> Option<ToolConfig<'a>> {
     if choice == Some(Choice::None) {
@@ -168,7 +174,7 @@ fn tool_config<'a>(
     }
     let mut all = Vec::new();
     for tool in tools {
-        let cache = tool.cache_control.as_ref().map(cache_point);
+        let cache = tool.cache_control.as_ref().filter(|_| caches == Caches::All).map(cache_point);
         all.push(spec(tool.function, warnings));
         all.extend(cache.map(|point| Tool { cache_point: Some(point), ..Default::default() }));
     }
@@ -207,3 +213,6 @@ fn declared<'a>(name: &Cow<'a, str>) -> FunctionTool<'a> {
     let function = Function { name: name.clone(), ..Default::default() };
     FunctionTool { function, ..Default::default() }
 }
+
+/// Tokens for what a model says beside its thinking, where no limit is asked for.
+const HEAD_ROOM: u64 = 32_000;

@@ -14,7 +14,7 @@ pub(in crate::translate) fn response(
     asked: &Asked,
 ) -> Result<Vec<u8>, Error> {
     let answer = ConverseResponse::from_json(body)?;
-    let finish_reason = finish_reason(answer.stop_reason.as_deref());
+    let finish_reason = finish_reason(answer.stop_reason.as_deref())?;
     let mut reply = Reply { finish_reason, ..Default::default() };
     for block in answer.output.message.into_iter().flat_map(|message| message.content) {
         if let Some(text) = block.text {
@@ -75,11 +75,15 @@ pub(super) fn redacted<'a>(data: &str) -> Raw<'a> {
     Raw::from(&json!({"type": "redacted_thinking", "data": data}))
 }
 
-pub(super) fn finish_reason(stop_reason: Option<&str>) -> &'static str {
-    match stop_reason {
+pub(super) fn finish_reason(stop_reason: Option<&str>) -> Result<&'static str, Error> {
+    Ok(match stop_reason {
+        // There is no answer, and it can be asked for again.
+        Some("malformed_model_output" | "malformed_tool_use") => {
+            return Err(Error::new(Kind::Provider, "The model failed to answer."));
+        }
         Some("max_tokens" | "model_context_window_exceeded") => "length",
         Some("tool_use") => "tool_calls",
         Some("guardrail_intervened" | "content_filtered") => "content_filter",
         _ => "stop",
-    }
+    })
 }

@@ -65,7 +65,7 @@ impl Stream {
             b"messageStop" => {
                 let stop = MessageStop::from_json(data)?;
                 self.stopped = true;
-                self.chunks.finish(0, finish_reason(stop.stop_reason.as_deref()), out);
+                self.chunks.finish(0, finish_reason(stop.stop_reason.as_deref())?, out);
             }
             b"metadata" if self.stopped => {
                 let usage = Metadata::from_json(data)?.usage;

@@ -18,7 +18,7 @@
 //!
 //! Left out with a warning: tools of other types, a message's `name`, `parallel_tool_calls: false`, `strict` of some
 //! tools, `user`, `safety_identifier`, `thinking`, `reasoning_effort` for other models, all fields
-//! that are not known here; penalties outside of 0 to 1 and `top_p` outside of 0.01 to 0.99 become
+//! that are not known here, more than five stop sequences; penalties outside of 0 to 1 and `top_p` outside of 0.01 to 0.99 become
 //! the nearest.
 //!
 //! Answers: `thinking` and the plan for tools become `reasoning_content`. Finish reasons:

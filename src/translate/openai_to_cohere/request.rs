@@ -41,7 +41,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     warnings.add_if(request.safety_identifier.is_some(), "safety_identifier");
     warnings.add_if(request.thinking.is_some(), "thinking");
     warnings.rest(&request.rest);
-    let stops = chat::stops(request.stop.take());
+    let stops = chat::stops_of(&mut request, STOPS, false, &mut warnings);
     let stream = request.stream == Some(true);
     let translated = ChatRequest {
         model: context.upstream_model.as_str().into(),
@@ -232,3 +232,6 @@ fn think<'a>(
     }
     Ok(Some(Thinking { kind: kind.into(), token_budget, ..Default::default() }))
 }
+
+/// Cohere takes no more stop sequences.
+const STOPS: usize = 5;

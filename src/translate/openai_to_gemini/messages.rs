@@ -142,7 +142,9 @@ fn output<'a>(
         Ok([text]) => text,
         Err(texts) => texts.concat().into(),
     };
-    Ok(match Raw::new(text.clone()).filter(Raw::is_object) {
+    // Gemini takes a reference within it for one of its own, and refuses it.
+    let object = Raw::new(text.clone()).filter(|raw| raw.is_object() && !text.contains(REFERENCE));
+    Ok(match object {
         Some(object) => object,
         None => Raw::from(&serde_json::json!({ "result": text })),
     })
@@ -188,7 +190,7 @@ fn part<'a>(part: chat::Part<'a>, at: impl Fn() -> String) -> Result<Option<Part
 fn media<'a>(url: Cow<'a, str>, field: impl FnOnce() -> String) -> Result<Part<'a>, Error> {
     match Media::of(&url) {
         Some(Media::Data { media_type, data }) => {
-            let mime_type = media_type.to_owned().into();
+            let mime_type = media_type.into_owned().into();
             let data = data.to_owned().into();
             let blob = Blob { mime_type, data, ..Default::default() };
             Ok(Part { inline_data: Some(blob), ..Default::default() })
@@ -226,6 +228,8 @@ fn signature(call: &FunctionToolCall<'_>) -> Option<String> {
     let extra = call.rest.get("extra_content")?.value()?;
     extra.pointer("/google/thought_signature").and_then(Value::as_str).map(str::to_owned)
 }
+
+const REFERENCE: &str = "\"$ref\"";
 
 /// Google's word for a call whose signature is lost.
 const SKIP: &str = "skip_thought_signature_validator";

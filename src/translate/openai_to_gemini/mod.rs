@@ -13,6 +13,7 @@
 //! | arguments of earlier calls that are no object | `{"INVALID_JSON": "..."}` |
 //! | `tool_choice` `auto`, `none`, `required`, a function | the mode `AUTO`, `NONE`, `ANY`, `ANY` with one name |
 //! | `max_completion_tokens`, `max_tokens`, `stop`, `n`, `seed`, sampling and penalties | in `generationConfig` |
+//! | members beside a `$ref` in a schema | left out, for Gemini takes none |
 //! | `response_format` | `responseMimeType` and `responseJsonSchema` |
 //! | `reasoning_effort` | `thinkingLevel`, or up to 2.5 a `thinkingBudget`: 1024, 8192, 24576 |
 //! | `thinking` with a budget | `thinkingBudget` |
@@ -23,13 +24,14 @@
 //! were not made.
 //!
 //! Left out with a warning: tools of other types, a message's `name`, an image's `detail`, `parallel_tool_calls: false`, `strict` of tools,
-//! `user`, `safety_identifier`, `reasoning_effort` where the model does not think, all fields that
-//! are not known here. Left out without one: `cache_control` (Gemini caches by itself), earlier
+//! `user`, `safety_identifier`, `reasoning_effort` where the model does not think, more than five
+//! stop sequences; a limit beyond the model's own becomes that; all fields that are not known here. Left out without one: `cache_control` (Gemini caches by itself), earlier
 //! thinking.
 //!
 //! Answers: parts that are thoughts become `reasoning_content`. Finish reasons: `STOP`: `stop`, or
 //! `tool_calls` where there are any; `MAX_TOKENS`: `length`; a blocked prompt, `SAFETY`,
-//! `RECITATION` and their like: `content_filter`; others: `stop`. Calls without an id get one.
+//! `RECITATION` and their like: `content_filter`; others: `stop`; `MALFORMED_FUNCTION_CALL` and its
+//! like, `OTHER` where nothing was said, and no candidate at all are errors. Calls without an id get one.
 
 mod messages;
 mod request;

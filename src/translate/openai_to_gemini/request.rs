@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::super::chat::{self, Choice, Terms};
+use super::super::facts::{Facts, decimal};
 use super::super::fields::{Warnings, invalid};
-use super::super::{Asked, Context, Translated, path};
+use super::super::{Asked, Context, Translated, path, schema};
 use super::messages::Conversation;
 use crate::error::Error;
 use crate::protocol::anthropic::request::ThinkingConfig as Thinking;
@@ -20,7 +21,9 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     let mut request = ChatCompletionRequest::from_json(body)?;
     chat::refuse_common(&request)?;
     let model = path::segment(&context.upstream_model)?;
-    let version = version(&context.upstream_model);
+    let facts = Facts::of(context);
+    let name = context.like.as_deref().unwrap_or(&context.upstream_model);
+    let version = decimal(name);
     let mut warnings = Warnings::default();
     let names = chat::settle(&mut request, Terms::GEMINI, &mut warnings)?;
     let mut tools = chat::tools(&mut request);
@@ -37,10 +40,12 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         let role = Some("user".into());
         conversation.contents.push(Content { role, parts, ..Default::default() });
     }
-    let thinking_config = think(&mut request, &context.upstream_model, version, &mut warnings)?;
-    let stops = chat::stops(request.stop.take());
+    let thinking_config = think(&mut request, name, version, &mut warnings)?;
+    let stops = chat::stops_of(&mut request, GEMINI_STOPS, false, &mut warnings);
     let (response_mime_type, response_json_schema) = match request.response_format.take() {
-        Some(ResponseFormat::JsonSchema(format)) => (Some(JSON.into()), format.json_schema.schema),
+        Some(ResponseFormat::JsonSchema(format)) => {
+            (Some(JSON.into()), format.json_schema.schema.map(schema::references_alone))
+        }
         Some(ResponseFormat::JsonObject(_)) => (Some(JSON.into()), None),
         Some(ResponseFormat::Other(_)) => {
             warnings.add("response_format");
@@ -49,7 +54,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         Some(ResponseFormat::Text(_)) | None => (None, None),
     };
     let config = GenerationConfig {
-        max_output_tokens: chat::limit(&request),
+        max_output_tokens: chat::limit_of(&request, facts.output, &mut warnings),
         candidate_count: request.n.filter(|n| *n > 1),
         stop_sequences: (!stops.is_empty()).then_some(stops),
         temperature: request.temperature.take(),
@@ -102,7 +107,7 @@ fn declare<'a>(tools: Vec<FunctionTool<'a>>, warnings: &mut Warnings) -> Option<
             FunctionDeclaration {
                 name: function.name,
                 description: function.description,
-                parameters_json_schema: function.parameters,
+                parameters_json_schema: function.parameters.map(schema::references_alone),
                 ..Default::default()
             }
         })
@@ -187,34 +192,7 @@ fn silent<'a>(model: &str, version: (u8, u8)) -> ThinkingConfig<'a> {
     ThinkingConfig { thinking_budget: Some(if pro { 128_u64 } else { 0 }.into()), ..silent }
 }
 
-/// `gemini-2.5-flash`: (2, 5). Without a number it is a new one.
-fn version(model: &str) -> (u8, u8) {
-    let number = |digits: &str| digits.parse::<u8>().ok();
-    let mut parts = model.split('-').filter_map(|part| {
-        let (major, minor) = part.split_once('.').unwrap_or((part, "0"));
-        Some((number(major)?, number(minor)?))
-    });
-    parts.next().unwrap_or((u8::MAX, 0))
-}
-
 const JSON: &str = "application/json";
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_is_in_the_name() {
-        let cases = [
-            ("gemini-1.5-pro-002", (1, 5)),
-            ("gemini-2.0-flash", (2, 0)),
-            ("gemini-2.5-flash-lite", (2, 5)),
-            ("gemini-3-pro-preview", (3, 0)),
-            ("gemini-3.5-flash", (3, 5)),
-            ("gemini-flash-latest", (255, 0)),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(version(name), expected, "{name}");
-        }
-    }
-}
+/// Gemini takes no more stop sequences.
+const GEMINI_STOPS: usize = 5;

@@ -21,10 +21,13 @@ pub(in crate::translate) fn response(
     if answer.error.is_some() {
         return Err(error(500, body));
     }
-    let candidates = answer.candidates.unwrap_or_default();
-    let mut replies: Vec<Reply<'_>> =
-        candidates.into_iter().map(|candidate| reply(candidate, context)).collect();
+    let candidates = answer.candidates.unwrap_or_default().into_iter();
+    let replies = candidates.map(|candidate| reply(candidate, context));
+    let mut replies = replies.collect::<Result<Vec<_>, _>>()?;
     if replies.is_empty() {
+        if answer.prompt_feedback.and_then(|it| it.block_reason).is_none() {
+            return Err(failure::garbled());
+        }
         // The prompt was blocked.
         replies.push(Reply { finish_reason: "content_filter", ..Default::default() });
     }
@@ -32,7 +35,7 @@ pub(in crate::translate) fn response(
     Ok(Reply::write(replies, answer.response_id, usage, context, asked))
 }
 
-fn reply<'a>(candidate: Candidate<'a>, context: &Context) -> Reply<'a> {
+fn reply<'a>(candidate: Candidate<'a>, context: &Context) -> Result<Reply<'a>, Error> {
     let mut reply = Reply::default();
     let mut calls = 0;
     for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
@@ -46,8 +49,24 @@ fn reply<'a>(candidate: Candidate<'a>, context: &Context) -> Reply<'a> {
             (None, None) => {}
         }
     }
+    let says = calls > 0 || reply.text.is_some();
+    check(candidate.finish_reason.as_deref(), says)?;
     reply.finish_reason = finish_reason(candidate.finish_reason.as_deref(), calls > 0);
-    reply
+    Ok(reply)
+}
+
+/// A reason that says that there is no answer: it can be asked for again.
+pub(super) fn check(reason: Option<&str>, says: bool) -> Result<(), Error> {
+    let failed = match reason {
+        Some("OTHER" | "FINISH_REASON_UNSPECIFIED") => !says,
+        Some(reason) => FAILURES.contains(&reason),
+        None => false,
+    };
+    let reason = reason.unwrap_or_default();
+    match failed {
+        true => Err(Error::new(Kind::Provider, format!("The model failed to answer: {reason}."))),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn call_of<'a>(
@@ -78,6 +97,7 @@ pub(super) fn finish_reason(reason: Option<&str>, calls: bool) -> &'static str {
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION"
+        | "LANGUAGE"
         | "MODEL_ARMOR" => "content_filter",
         _ if calls => "tool_calls",
         _ => "stop",
@@ -118,3 +138,13 @@ fn millis(delay: &str) -> Option<u64> {
     // The cast saturates.
     (seconds >= 0.0).then_some((seconds * 1_000.0) as u64)
 }
+
+const FAILURES: [&str; 7] = [
+    "MALFORMED_FUNCTION_CALL",
+    "MALFORMED_RESPONSE",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE",
+    "NO_IMAGE",
+    "IMAGE_OTHER",
+];

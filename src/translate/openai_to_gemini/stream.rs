@@ -2,7 +2,7 @@
 
 use super::super::chat::Chunks;
 use super::super::{Asked, Context};
-use super::response::{call_of, error, finish_reason};
+use super::response::{call_of, check, error, finish_reason};
 use crate::error::Error;
 use crate::protocol::gemini::{Candidate, GenerateContentResponse, UsageMetadata};
 use crate::protocol::usage::Usage;
@@ -18,7 +18,12 @@ pub(in crate::translate) struct Stream {
 #[derive(Clone, Copy, Default)]
 struct State {
     calls: u64,
-    finished: bool,
+    /// Something was said.
+    says: bool,
+    /// Why it ended, as far as is known: some say so with each event.
+    finished: Option<&'static str>,
+    /// The reason is one of a failure, unless something is said.
+    doubtful: bool,
 }
 
 impl Stream {
@@ -53,55 +58,64 @@ impl Stream {
         let candidates = event.candidates.unwrap_or_default();
         if candidates.is_empty()
             && event.prompt_feedback.is_some_and(|it| it.block_reason.is_some())
+            && let Some(state) = self.state(0)
         {
-            self.finish(0, "content_filter", out);
+            self.set(0, State { finished: Some("content_filter"), ..state });
         }
         for candidate in candidates {
-            self.candidate(candidate, out);
+            self.candidate(candidate, out)?;
         }
         Ok(())
     }
 
     /// Gemini has no terminal event: a stream is whole when each candidate has said why it ended.
     pub(in crate::translate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !self.candidates.is_empty() && self.candidates.iter().all(|one| one.finished) {
-            self.chunks.end(self.usage, out);
+        if self.candidates.is_empty() || self.candidates.iter().any(|one| one.finished.is_none()) {
+            return Ok(());
         }
+        if self.candidates.iter().all(|one| one.doubtful && !one.says) {
+            return check(Some("OTHER"), false);
+        }
+        for (state, index) in std::mem::take(&mut self.candidates).into_iter().zip(0..) {
+            let reason = match state.finished {
+                Some("stop") if state.calls > 0 => "tool_calls",
+                reason => reason.unwrap_or("stop"),
+            };
+            self.chunks.finish(index, reason, out);
+        }
+        self.chunks.end(self.usage, out);
         Ok(())
     }
 
-    fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<u8>) {
+    fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let index = candidate.index.unwrap_or_default();
-        let Some(mut state) = self.state(index) else { return };
-        if state.finished {
-            return;
-        }
+        let Some(mut state) = self.state(index) else { return Ok(()) };
         for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
             match (part.text, part.function_call) {
                 (Some(text), _) if part.thought == Some(true) => {
                     self.chunks.reasoning(index, &text, out);
                 }
-                (Some(text), _) => self.chunks.text(index, &text, out),
+                (Some(text), _) => {
+                    state.says |= !text.is_empty();
+                    self.chunks.text(index, &text, out);
+                }
                 (None, Some(call)) => {
                     let signature = part.thought_signature;
                     let call = call_of(call, signature, state.calls, &self.context);
                     self.chunks.call(index, state.calls, call, out);
                     state.calls = state.calls.saturating_add(1);
+                    state.says = true;
                 }
                 (None, None) => {}
             }
         }
+        if let Some(reason) = candidate.finish_reason.as_deref() {
+            check(Some(reason), true)?;
+            state.doubtful = check(Some(reason), false).is_err();
+            state.finished = Some(finish_reason(Some(reason), false));
+        }
         self.set(index, state);
-        if let Some(reason) = candidate.finish_reason {
-            self.finish(index, finish_reason(Some(&reason), state.calls > 0), out);
-        }
-    }
-
-    fn finish(&mut self, index: u64, reason: &str, out: &mut Vec<u8>) {
-        if let Some(state) = self.state(index).filter(|state| !state.finished) {
-            self.set(index, State { finished: true, ..state });
-            self.chunks.finish(index, reason, out);
-        }
+        Ok(())
     }
 
     /// `None`: more candidates than Gemini has.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::chat::{self, Choice, Terms};
+use super::super::facts::{Facts, Family};
 use super::super::fields::{Warnings, invalid, missing, refuse, unsupported};
 use super::super::media::Media;
 use super::super::{Asked, Context, Translated, schema};
@@ -32,7 +33,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     for (index, message) in messages.into_iter().enumerate() {
         conversation.add(message, &format!("messages[{index}]"))?;
     }
-    let stops = chat::stops(request.stop.take());
+    let stops = chat::stops_of(&mut request, usize::MAX, false, &mut warnings);
     let options = Options {
         num_predict: chat::limit(&request).map(Into::into),
         stop: (!stops.is_empty()).then_some(stops),
@@ -207,6 +208,6 @@ fn think<'a>(effort: Option<&str>, model: &str) -> Result<Option<TextOr<'a, bool
         Some(_) => return Err(invalid("reasoning_effort", chat::EFFORTS)),
     };
     // Other models think or do not.
-    let levels = model.contains("gpt-oss");
+    let levels = Facts::named(model).family == Family::GptOss;
     Ok(Some(if levels { TextOr::Text(level.into()) } else { TextOr::Other(true) }))
 }

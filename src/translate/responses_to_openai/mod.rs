@@ -13,7 +13,7 @@
 //! | `local_shell_call` and its kin, which the caller carries out | calls of functions of these names |
 //! | ids over 40 characters, names of tools over 64 | a short form; names are told as they were |
 //! | `text.format` | `response_format` |
-//! | `text.verbosity`, `reasoning.effort` | `verbosity`, `reasoning_effort` |
+//! | `text.verbosity`, `reasoning.effort` | `verbosity`, `reasoning_effort`, the nearest that the model knows |
 //! | `max_output_tokens` | `max_tokens`; `max_completion_tokens` for OpenAI's reasoning models |
 //! | `stream` | also `stream_options.include_usage`, for this API always tells |
 //!
@@ -23,7 +23,9 @@
 //! `top_logprobs`.
 //!
 //! Left out with a warning: tools that run at OpenAI (`web_search` and all types but `function`,
-//! `custom` and `namespace`), what they did in earlier turns, all fields that are not known here. Left out without one: reasoning of
+//! `custom` and `namespace`), what they did in earlier turns; `temperature`, `top_p` for its
+//! reasoning models, an effort that a model does not take; a limit beyond the model's own becomes
+//! that; all fields that are not known here. Left out without one: reasoning of
 //! earlier turns, `metadata` (the answer has it), `store: false`.
 //!
 //! Answers: one item each for reasoning (as a summary), for what is said and for every call; the

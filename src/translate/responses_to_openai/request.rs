@@ -1,11 +1,12 @@
 //! The request.
 
-use super::super::chat::{Terms, settle};
+use super::super::chat::at_openai;
 use super::super::fields::{Warnings, refuse};
-use super::super::{Asked, Context, Translated, gpt};
+use super::super::{Asked, Context, Translated};
 use super::items;
 use super::tools::Tools;
 use crate::error::Error;
+use crate::protocol::Operation;
 use crate::protocol::openai::chat::{
     self, ChatCompletionRequest, ResponseFormat, SchemaFormat, StreamOptions,
 };
@@ -23,8 +24,6 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     warnings.rest(&request.rest);
     let echo = echo(&request);
     let stream = request.stream == Some(true);
-    let reasons = gpt::reasons(&context.upstream_model);
-    let limit = request.max_output_tokens;
     let text = request.text.unwrap_or_default();
     let mut tools = Tools::new(request.tools, &mut warnings);
     let mut translated = ChatCompletionRequest {
@@ -33,8 +32,7 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
         stream: request.stream,
         stream_options: stream
             .then(|| StreamOptions { include_usage: Some(true), ..Default::default() }),
-        max_tokens: limit.filter(|_| !reasons),
-        max_completion_tokens: limit.filter(|_| reasons),
+        max_tokens: request.max_output_tokens,
         temperature: request.temperature,
         top_p: request.top_p,
         response_format: text.format.and_then(format),
@@ -47,10 +45,8 @@ pub(in crate::translate) fn request(body: &[u8], context: &Context) -> Result<Tr
     if let Some(verbosity) = text.verbosity {
         translated.rest.push("verbosity", Raw::from_wire(&verbosity));
     }
-    let mut names = tools.names;
-    if !context.between {
-        names = names.of(settle(&mut translated, Terms::OPENAI, &mut warnings)?);
-    }
+    let sent = at_openai(&mut translated, context, Operation::Responses, &mut warnings)?;
+    let names = tools.names.of(sent);
     Ok(Translated {
         path: "/chat/completions".into(),
         headers: Vec::new(),
