@@ -167,7 +167,7 @@ impl State {
             Self::Reading(reading) => {
                 let here = match &reading.change {
                     Change::Translate(translating) => translating.headers.size(),
-                    Change::Rename { .. } => 0,
+                    Change::Edit { .. } => 0,
                 };
                 Held { here, there: reading.bytes }
             }
