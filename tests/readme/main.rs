@@ -19,5 +19,6 @@ mod files;
 mod generate;
 mod markdown;
 mod protocols;
+mod security;
 mod source;
 mod tables;
