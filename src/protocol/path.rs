@@ -195,7 +195,24 @@ fn known(path: &[u8]) -> Option<Known> {
 /// The canonical spelling of a path without its query; `None` if it means nothing here.
 fn respell(path: &[u8]) -> Option<Vec<u8>> {
     let path = origin_form(path);
-    let once = decode(&without_parameters(path));
+    let (known, named) = reading(path, is_slash);
+    if known.is_some() {
+        return known;
+    }
+    // To some servers a backslash is a letter: where the two differ, a known call comes first.
+    let (known, other) = match decode(&decode(path)).contains(&b'\\') {
+        true => reading(path, |byte| byte == b'/'),
+        false => (None, None),
+    };
+    // What goes on is read again in the same way, so no backslash may be left in it.
+    let plain = |path: &Vec<u8>| !path.windows(3).any(|part| part.eq_ignore_ascii_case(b"%5c"));
+    known.or(named).or(other.filter(plain))
+}
+
+/// The path as servers read it to which these bytes are slashes: one that is known here, or one
+/// under a version of an API.
+fn reading(path: &[u8], slash: Slash) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let once = decode(&without_parameters(path, slash));
     let mut whole = once.clone();
     for _ in 0..MAX_DECODINGS {
         let more = decode(&whole);
@@ -204,10 +221,14 @@ fn respell(path: &[u8]) -> Option<Vec<u8>> {
         }
         whole = more;
     }
-    let folded = fold(&whole);
+    let folded = fold(&whole, slash);
     if known(&folded).is_some() {
-        return Some(folded);
+        return (Some(folded), None);
     }
+    (None, under_one(&folded, &once, &whole, slash))
+}
+
+fn under_one(folded: &[u8], once: &[u8], whole: &[u8], slash: Slash) -> Option<Vec<u8>> {
     let version: &[u8] = match folded.get(1..)?.split(|byte| *byte == b'/').next()? {
         b"v1beta" => b"/v1beta",
         b"v1" => b"/v1",
@@ -215,14 +236,14 @@ fn respell(path: &[u8]) -> Option<Vec<u8>> {
     };
     // Names keep their case, and what is an escape in them.
     let named = |text| {
-        let segments = segments(text);
+        let segments = segments(text, slash);
         let (first, rest) = segments.split_first()?;
-        (fold(first) == version).then(|| rest.to_vec())
+        (fold(first, slash) == version).then(|| rest.to_vec())
     };
-    let rest = named(&once).or_else(|| named(&whole))?;
+    let rest = named(once).or_else(|| named(whole))?;
     let mut written = version.to_vec();
     match rest.split_first() {
-        Some((first, spec)) if fold(first) == b"/models" && !spec.is_empty() => {
+        Some((first, spec)) if fold(first, slash) == b"/models" && !spec.is_empty() => {
             written.extend_from_slice(b"/models/");
             model_path::write(&spec.join(&b'/'), &mut written);
         }
@@ -248,10 +269,10 @@ fn origin_form(path: &[u8]) -> &[u8] {
 }
 
 /// Each segment as far as its first `;`.
-fn without_parameters(path: &[u8]) -> Vec<u8> {
+fn without_parameters(path: &[u8], slash: Slash) -> Vec<u8> {
     let mut inside = false;
     let kept = path.iter().filter(|byte| {
-        inside = **byte == b';' || (inside && !is_slash(**byte));
+        inside = **byte == b';' || (inside && !slash(**byte));
         !inside
     });
     kept.copied().collect()
@@ -282,10 +303,10 @@ fn decode(text: &[u8]) -> Vec<u8> {
 
 /// A decoded path as servers compare it: in lower case, without parameters, without what stands at
 /// the end of a segment and is left out by some.
-fn fold(path: &[u8]) -> Vec<u8> {
-    let path = without_parameters(path);
+fn fold(path: &[u8], slash: Slash) -> Vec<u8> {
+    let path = without_parameters(path, slash);
     let mut folded = Vec::with_capacity(path.len() + 1);
-    for segment in segments(&path) {
+    for segment in segments(&path, slash) {
         let ends = |byte: &u8| *byte > b' ' && *byte != b'.';
         let end = segment.iter().rposition(ends).map_or(0, |last| last + 1);
         let kept = segment.get(..end).filter(|kept| !kept.is_empty()).unwrap_or(segment);
@@ -300,9 +321,9 @@ fn fold(path: &[u8]) -> Vec<u8> {
 }
 
 /// Without empty and dot segments.
-fn segments(path: &[u8]) -> Vec<&[u8]> {
+fn segments(path: &[u8], slash: Slash) -> Vec<&[u8]> {
     let mut segments: Vec<&[u8]> = Vec::new();
-    for segment in path.split(|byte| is_slash(*byte)) {
+    for segment in path.split(|byte| slash(*byte)) {
         match segment {
             b"" | b"." => {}
             b".." => drop(segments.pop()),
@@ -326,6 +347,9 @@ fn under_version(path: &[u8]) -> Option<&[u8]> {
 fn is_under(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
+
+/// Which bytes separate segments.
+type Slash = fn(u8) -> bool;
 
 fn is_slash(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\')
@@ -381,6 +405,11 @@ mod tests {
             ("POST", "/v1/embeddings", "Call(Embedding)"),
             ("POST", "/v1/responses", "Call(Responses)"),
             ("POST", "/v1/messages?beta=true", "Call(Messages)"),
+            // A backslash is a slash or a letter.
+            ("POST", "/v1\\messages", "Call(Messages)"),
+            ("POST", "/v1/x\\y/../messages", "Call(Messages)"),
+            ("POST", "/..;\\c/.;./api/embed", "Call(OllamaEmbed)"),
+            ("POST", "/..;\\c/v1/rerank", "Call(Other)"),
             ("POST", "/v1/messages/count_tokens", "Call(Other)"),
             ("POST", "/api/chat", "Call(OllamaChat)"),
             ("POST", "/api/generate", "Call(OllamaGenerate)"),

@@ -15,6 +15,8 @@ mod ollama;
 mod responses;
 mod said;
 
+use std::borrow::Cow;
+
 use super::record::Form;
 use crate::protocol::Operation;
 use crate::protocol::sse::{self, Format};
@@ -51,6 +53,11 @@ pub fn convert(
         Responses,
     };
     let body = std::str::from_utf8(body).map_err(|_| Obstacle::Malformed)?;
+    let body = match from {
+        Form::Json => one_line(body),
+        Form::Stream => body.into(),
+    };
+    let body = &*body;
     let converted = match (operation, from) {
         (Chat | Completion, Form::Json) => chat::to_stream(operation, body, usage),
         (Chat | Completion, Form::Stream) => chat::to_json(operation, body),
@@ -65,6 +72,15 @@ pub fn convert(
         _ => Err(Obstacle::NoOtherForm),
     }?;
     if converted.len() > MAX_BYTES { Err(Obstacle::TooLarge) } else { Ok(converted.into_bytes()) }
+}
+
+/// JSON in a single line, as its values must be in the events of a stream. Line breaks stand
+/// between its tokens only, for within a string they are escaped.
+fn one_line(json: &str) -> Cow<'_, str> {
+    match json.contains(['\n', '\r']) {
+        true => json.replace(['\n', '\r'], " ").into(),
+        false => json.into(),
+    }
 }
 
 /// How an operation's answers in this form are labelled.

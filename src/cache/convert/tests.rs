@@ -70,6 +70,56 @@ fn refused(operation: Operation, from: Form, body: &str) -> Obstacle {
     convert(operation, from, body.as_bytes(), true).unwrap_err()
 }
 
+/// Many servers write their JSON in lines, and a line break within an event ends its data.
+#[test]
+fn an_answer_in_many_lines_becomes_events_of_one_each() {
+    let tool =
+        json!({"id": "t", "type": "function", "function": {"name": "f", "arguments": "{\n}"}});
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "prompt_tokens_details": {"cached_tokens": 0}});
+    let said = json!({"role": "assistant", "content": "a\nb", "refusal": null, "annotations": [], "tool_calls": [tool]});
+    let part = json!({"type": "output_text", "text": "a\nb", "annotations": [], "logprobs": []});
+    let item = json!({"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [part]});
+    let block = json!({"type": "tool_use", "id": "t", "name": "f", "input": {"a": [1, {"b": 2}]}});
+    for (operation, answer) in [
+        (
+            Operation::Chat,
+            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": said, "logprobs": null, "finish_reason": "tool_calls"}], "usage": usage}),
+        ),
+        (
+            Operation::Completion,
+            json!({"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": [{"index": 0, "text": "a\nb", "logprobs": null, "finish_reason": "stop"}], "usage": usage}),
+        ),
+        (
+            Operation::Responses,
+            json!({"id": "r", "object": "response", "created_at": 1, "status": "completed", "error": null, "incomplete_details": null, "model": "m", "output": [item], "text": {"format": {"type": "text"}}, "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}}),
+        ),
+        (
+            Operation::Messages,
+            json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "a\nb"}, block], "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 2, "cache_creation": {"ephemeral_5m_input_tokens": 0}}}),
+        ),
+        (
+            Operation::OllamaChat,
+            json!({"model": "m", "created_at": "2026-01-01T00:00:00Z", "message": {"role": "assistant", "content": "a\nb", "tool_calls": [{"function": {"name": "f", "arguments": {"a": {"b": 1}}}}]}, "done": true, "done_reason": "stop", "prompt_eval_count": 1, "eval_count": 2}),
+        ),
+        (
+            Operation::GeminiStream,
+            json!({"candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [{"text": "a\nb"}, {"functionCall": {"name": "f", "args": {"a": {"b": 1}}}}]}}], "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3}, "modelVersion": "m"}),
+        ),
+    ] {
+        for break_ in ["\n", "\r\n"] {
+            let lines = serde_json::to_string_pretty(&answer).unwrap().replace('\n', break_);
+            let stream = convert(operation, Form::Json, lines.as_bytes(), true).unwrap();
+            let stream = String::from_utf8(stream).unwrap();
+            let plain = |line: &str| {
+                line.is_empty()
+                    || ["event: ", "data: ", "{"].iter().any(|begin| line.starts_with(begin))
+            };
+            assert!(!stream.contains('\r') && stream.lines().all(plain), "{operation:?} {stream}");
+            assert_eq!(to_json(operation, &stream), answer, "{operation:?}");
+        }
+    }
+}
+
 #[test]
 fn an_answer_of_one_form_has_no_other() {
     for operation in [Operation::Embedding, Operation::OllamaEmbed, Operation::Other] {
