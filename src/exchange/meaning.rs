@@ -84,8 +84,7 @@ pub(super) fn in_time(status: u16, retry: Retry) -> Retry {
 pub(super) fn refusal(status: u16, told: Option<String>, retry: Retry) -> Error {
     let kind = kind(status);
     // Agents look for the code of a prompt that is too long.
-    let too_long = kind == Kind::InvalidRequest
-        && told.as_deref().is_some_and(|message| overflow::is_meant(message));
+    let too_long = kind == Kind::InvalidRequest && told.as_deref().is_some_and(overflow::is_meant);
     let mut error = match told {
         Some(told) => Error::new(kind, told),
         None => Error::new(kind, NO_DETAILS),
