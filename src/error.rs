@@ -109,6 +109,8 @@ pub struct Error {
     pub code: Option<&'static str>,
     /// When the same request can pass.
     pub retry: Retry,
+    /// A provider's own status, where it is narrower than the kind's.
+    pub told: Option<u16>,
 }
 
 /// What a refusal says about trying again.
@@ -125,7 +127,14 @@ pub enum Retry {
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), param: None, code: None, retry: Retry::Unspecified }
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry: Retry::Unspecified,
+            told: None,
+        }
     }
 
     #[must_use]
@@ -143,8 +152,14 @@ impl Error {
         Self { retry, ..self }
     }
 
+    /// The status of a provider's refusal stays.
+    #[must_use]
+    pub fn told_as(self, status: u16) -> Self {
+        Self { told: Some(status), ..self }
+    }
+
     pub fn status(&self) -> u16 {
-        self.kind.row().status
+        self.told.unwrap_or(self.kind.row().status)
     }
 
     /// The whole answer body as `dialect` writes it.
@@ -187,16 +202,24 @@ impl Error {
             details.push(json!({ "@type": of("BadRequest"), "fieldViolations": [violation] }));
         }
         if let Retry::AfterMillis(millis) = self.retry {
-            let delay = format!("{}.{:03}s", millis / 1000, millis % 1000);
-            details.push(json!({ "@type": of("RetryInfo"), "retryDelay": delay }));
+            details.push(retry_info(millis));
         }
         json!({
-            "code": row.status,
+            "code": self.status(),
             "message": self.message,
             "status": row.gemini_status,
             "details": details,
         })
     }
+}
+
+/// What Google's clients read of when to come back.
+pub fn retry_info(millis: u64) -> Value {
+    let delay = match (millis / 1000, millis % 1000) {
+        (seconds, 0) => format!("{seconds}s"),
+        (seconds, millis) => format!("{seconds}.{millis:03}s"),
+    };
+    json!({ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //! | an error; nobody was asked | nothing |
 
 use super::response::{Ending, Reader, Relaying};
-use super::{Routed, Served, failure, limits};
+use super::{Routed, Served, limits, meaning};
 use crate::host::Host;
 use crate::limit::Spend;
 use crate::protocol::Operation;
@@ -31,7 +31,7 @@ impl Relaying {
         let taken = self.routed.estimate;
         let (seen, quality) = match &self.reader {
             Reader::Stream(relay) => relay.usage(taken.input),
-            Reader::Json(meter) => meter.usage(taken.input),
+            Reader::Json(meter, _) => meter.usage(taken.input),
             Reader::Opaque => (Usage::default(), Quality::Missing),
         };
         let is_seen = match &self.reader {
@@ -39,7 +39,7 @@ impl Relaying {
             // Who says that it failed has not gone on.
             _ if self.ending == Ending::Failed => true,
             Reader::Stream(relay) => relay.phase() != Phase::Opening && quality != Quality::Missing,
-            Reader::Json(_) => self.ending == Ending::Complete && quality != Quality::Missing,
+            Reader::Json(..) => self.ending == Ending::Complete && quality != Quality::Missing,
             Reader::Opaque => false,
         };
         if quality == Quality::Exact {
@@ -75,7 +75,7 @@ pub(super) fn of_timeout(
     routed: &Routed,
     host: &impl Host,
 ) -> Option<(Usage, Quality)> {
-    let waited = TIMEOUTS.iter().any(|timeout| failure::contains(details, timeout));
+    let waited = TIMEOUTS.iter().any(|timeout| meaning::contains(details, timeout));
     (waited && was_sent(host)).then(|| unanswered(routed))
 }
 

@@ -1,15 +1,22 @@
 //! Answers that are errors: Envoy's own, other filters', and the providers'. Each reaches the caller
 //! in the caller's dialect, with its meaning; what a provider says of its own failures does not.
 
+use std::borrow::Cow;
+
 use super::answer::PROVIDER_REQUEST_ID;
+use super::meaning::{
+    NO_DETAILS, TIMEOUT, TOO_LARGE, contains, has_words, hidden, in_time, is_not_the_callers, kind,
+    of_envoy, refusal, retry, write_retry,
+};
+use super::request::report;
 use super::response::{Ending, Relaying, provider_id};
-use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer, charge};
-use crate::error::{Error, Kind, Retry};
+use super::{Call, Ended, Failing, Problem, Routed, Service, State, answer, charge, keeping};
+use crate::error::{Dialect, Error, Kind, Retry};
 use crate::handoff;
 use crate::held;
-use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status};
-use crate::protocol::failure::Told;
-use crate::protocol::overflow;
+use crate::host::{Buffer, Decimal, Flow, Host, Map, Pairs, SafeValue, Status, Timestamp};
+use crate::protocol::failure::{Told, without_keys};
+use crate::protocol::retry::add_to_details;
 use crate::protocol::usage::{Quality, Usage};
 
 /// An answer with the status of an error, or of a redirect.
@@ -19,6 +26,7 @@ pub(super) fn headers(
     status: u16,
     headers: &Pairs,
     end: bool,
+    now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
     let details = host.property(&["response", "code_details"]).unwrap_or_default();
@@ -31,18 +39,18 @@ pub(super) fn headers(
         };
         return (ended(routed, status, &error, host), Flow::Continue);
     }
-    let (retry, id) = (retry(headers), provider_id(headers));
-    if status < 400 {
+    let (retry, id) = (retry(headers, b"", now), provider_id(headers));
+    if (300..400).contains(&status) {
         // Envoy may send callers elsewhere. A provider may not, and who follows takes the key along.
         return match &*details {
-            b"via_upstream" => {
+            VIA_UPSTREAM => {
                 let error = Error::new(Kind::Provider, "The provider sent a redirect.");
                 replace(routed, error.status(), &error, id, host)
             }
             _ => pass(routed, status),
         };
     }
-    if details != b"via_upstream" {
+    if details != VIA_UPSTREAM {
         return match of_envoy(&details, status, retry) {
             Some(error) if NOT_TRIED_DETAILS.iter().any(|why| contains(&details, why)) => {
                 let answer = replace(routed, error.status(), &error, id, host);
@@ -60,50 +68,117 @@ pub(super) fn headers(
         let refused = handoff::refuses_credential(status);
         return if refused { coded(answer, REFUSED) } else { answer };
     }
-    if end {
-        let error = Error::new(kind(status), NO_DETAILS).retry(retry);
+    if end || !has_words(headers) {
+        let error = refusal(status, None, retry);
         return replace(routed, status, &error, id, host);
     }
-    (State::Failing(Box::new(Failing { routed, status, bytes: 0 })), Flow::Pause)
+    (State::Failing(Box::new(Failing { routed, status, bytes: 0, since: now })), Flow::Pause)
 }
 
 /// A part of an error's body came.
-pub(super) fn more(mut failing: Box<Failing>, size: usize, host: &impl Host) -> (State, Flow) {
+pub(super) fn more(
+    mut failing: Box<Failing>,
+    size: usize,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
     if size <= MAX_ERROR_BYTES {
         failing.bytes = size;
         return (State::Failing(failing), Flow::Pause);
     }
-    let Failing { routed, status, .. } = *failing;
+    unread_body(*failing, None, now, host)
+}
+
+/// Time has passed and an error's body is not at its end: what there is of it has to do. To wait on
+/// would end in an answer of Envoy's, past this filter.
+pub(super) fn late(failing: Box<Failing>, now: Timestamp, host: &impl Host) -> (State, Flow) {
+    if now.micros_since(failing.since) < PATIENCE_MICROS {
+        return (State::Failing(failing), Flow::Pause);
+    }
+    let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR_BYTES).unwrap_or_default();
+    let told = Told::read(&body).map(|told| told.message);
+    unread_body(*failing, told, now, host)
+}
+
+/// Answers in place of an error whose body did not come to its end.
+fn unread_body(
+    failing: Failing,
+    told: Option<String>,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    let Failing { routed, status, .. } = failing;
     let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
-    let error = Error::new(kind(status), NO_DETAILS).retry(retry(&headers));
+    let told = told.map(|told| without_keys(&told).into_owned());
+    let error = refusal(status, told, retry(&headers, b"", now));
     let id = headers.get(PROVIDER_REQUEST_ID).and_then(SafeValue::new);
     replace(routed, status, &error, id, host)
 }
 
 /// An error's body is whole: it stays if the caller's SDK can read it.
-pub(super) fn body(failing: Failing, host: &impl Host) -> (State, Flow) {
+pub(super) fn body(
+    failing: Failing,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
     let Failing { routed, status, .. } = failing;
-    let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR_BYTES).unwrap_or_default();
-    let told = Told::read(&body);
-    let error = match &told {
-        Some(told) => refused(kind(status), told.message.clone().into_owned()),
-        None => Error::new(kind(status), NO_DETAILS),
-    };
     let dialect = routed.call.dialect;
-    if !told.is_some_and(|told| told.speaks(dialect)) {
-        let told = error.body(dialect, routed.call.id.as_str());
-        if let Err(refused) = rewrite(&told, host) {
-            host.log(log::Level::Error, &format!("error body: {refused}"));
+    let body = host.body(Buffer::ResponseBody, 0, MAX_ERROR_BYTES).unwrap_or_default();
+    let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
+    let retry = in_time(status, retry(&headers, &body, now));
+    let told = Told::read(&body);
+    let mut stays = told.as_ref().is_some_and(|told| told.speaks(dialect));
+    let told = told.map(|told| match without_keys(&told.message) {
+        Cow::Owned(masked) if is_not_the_callers(service, host) => {
+            stays = false;
+            masked
         }
+        _ => told.message,
+    });
+    let error = refusal(status, told, retry);
+    let changed = match retry {
+        _ if !stays => Some(error.body(dialect, routed.call.id.as_str())),
+        Retry::AfterMillis(millis) if dialect == Dialect::Gemini => add_to_details(&body, millis),
+        _ => None,
+    };
+    if let Some(changed) = changed {
+        report(rewrite(&changed, host), "error body", host);
     }
+    report(write_retry(&headers, retry, host), "error headers", host);
     (ended(routed, status, &error, host), Flow::Continue)
 }
 
-/// Agents look for the code of a prompt that is too long.
-fn refused(kind: Kind, message: String) -> Error {
-    let too_long = kind == Kind::InvalidRequest && overflow::is_meant(&message);
-    let error = Error::new(kind, message);
-    if too_long { error.code("context_length_exceeded").param("messages") } else { error }
+/// The exchange is over, and the body of its error has not come to its end: what the caller got
+/// instead.
+pub(super) fn broken(status: u16, host: &impl Host) -> (u16, Problem) {
+    match of_break(host) {
+        Some((status, kind)) => (status, Problem { kind, code: ANSWER_CUT, param: None }),
+        // The caller left.
+        None => (status, Problem::from(&refusal(status, None, Retry::Unspecified))),
+    }
+}
+
+/// What Envoy answered, past this filter, in place of an answer that was held back: the provider
+/// broke off, or said nothing for too long.
+pub(super) fn of_break(host: &impl Host) -> Option<(u16, Kind)> {
+    let details = host.property(&["response", "code_details"]).unwrap_or_default();
+    let kind = if contains(&details, TIMEOUT) {
+        Kind::Timeout
+    } else if is_reset(&details) || contains(&details, TOO_LARGE) {
+        Kind::Provider
+    } else {
+        return None;
+    };
+    let code = host.property(&["response", "code"]).unwrap_or_default();
+    let code = code.first_chunk().map(|code| u64::from_le_bytes(*code));
+    let code = code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code > 0);
+    Some((code.unwrap_or(kind.row().status), kind))
+}
+
+/// Whether the provider's connection broke.
+pub(super) fn is_reset(details: &[u8]) -> bool {
+    details.starts_with(b"upstream_") && details != VIA_UPSTREAM
 }
 
 /// Envoy answered before the request went on.
@@ -113,7 +188,7 @@ pub(super) fn unread(call: Call, asked: Option<Box<str>>, host: &impl Host) -> (
     let details = host.property(&["response", "code_details"]).unwrap_or_default();
     let error = match status {
         408 => Some(Error::new(Kind::Timeout, "The request did not come in time.")),
-        _ => of_envoy(&details, status, retry(&headers)),
+        _ => of_envoy(&details, status, retry(&headers, b"", host.now())),
     };
     match error {
         Some(error) => {
@@ -134,6 +209,22 @@ pub(super) fn silent(routed: Routed, headers: &Pairs, host: &impl Host) -> (Stat
     replace(routed, error.status(), &error, provider_id(headers), host)
 }
 
+/// An answer of 200 that is not what was asked for, of which nothing has gone on.
+pub(super) fn unusable(
+    mut relaying: Relaying,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) -> (State, Flow) {
+    keeping::unusable(&mut relaying, service, now, host);
+    let headers = host.headers(Map::ResponseHeaders).unwrap_or_default();
+    let id = headers.get(PROVIDER_REQUEST_ID).and_then(SafeValue::new);
+    let usage = relaying.usage();
+    let error = Error::new(Kind::Provider, "The provider's answer is not what was asked for.");
+    let answer = replace(relaying.routed, error.status(), &error, id, host);
+    coded(charged(answer, usage), UNUSABLE)
+}
+
 /// The request could not be sent on.
 pub(super) fn lost(routed: Routed, host: &impl Host) -> (State, Flow) {
     let error = Error::new(Kind::ServiceUnavailable, "The request could not be sent on.");
@@ -148,8 +239,9 @@ fn replace(
     id: Option<SafeValue<'_>>,
     host: &impl Host,
 ) -> (State, Flow) {
-    answer::send(&routed.call, status, error, id, host);
-    (ended(routed, status, error, host), Flow::Pause)
+    let error = error.clone().retry(in_time(status, error.retry));
+    answer::send(&routed.call, status, &error, id, host);
+    (ended(routed, status, &error, host), Flow::Pause)
 }
 
 /// With a code for logs that says more than the caller is told.
@@ -168,10 +260,6 @@ fn charged((mut state, flow): (State, Flow), usage: Option<(Usage, Quality)>) ->
         ended.usage = usage;
     }
     (state, flow)
-}
-
-pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// An answer of another filter that is nobody's error: a redirect to log in, say.
@@ -198,94 +286,6 @@ fn rewrite(body: &[u8], host: &impl Host) -> Result<(), Status> {
     host.set_header(Map::ResponseHeaders, "content-length", Decimal::new(body.len()).value())
 }
 
-/// What Envoy, or a filter behind this one, means by an answer of its own.
-fn of_envoy(details: &[u8], status: u16, retry: Retry) -> Option<Error> {
-    let says = |part: &[u8]| contains(details, part);
-    let error = |kind, message: &'static str| Some(Error::new(kind, message).retry(retry));
-    let unavailable = |message: &'static str| {
-        Some(Error::new(Kind::ServiceUnavailable, message).retry(in_a_moment(retry)))
-    };
-    if says(b"request_payload_too_large") {
-        return error(Kind::RequestTooLarge, "The request is larger than this gateway takes.");
-    }
-    if says(b"response_payload_too_large") {
-        return error(Kind::Provider, "The provider's answer is larger than this gateway takes.");
-    }
-    if says(b"cluster_not_found") || says(b"no_healthy_upstream") {
-        return unavailable("No provider for this model is available now.");
-    }
-    if says(b"timeout") {
-        return error(Kind::Timeout, "The provider did not answer in time.");
-    }
-    match status {
-        401 => error(Kind::Authentication, "This request is not authenticated."),
-        403 => error(Kind::PermissionDenied, "This request is not allowed."),
-        408 | 504 => error(Kind::Timeout, "The provider did not answer in time."),
-        413 => error(Kind::RequestTooLarge, "The request is larger than this gateway takes."),
-        429 => error(Kind::RequestLimit, "Too many requests. Please try again later."),
-        503 => unavailable("The provider could not be reached."),
-        500.. => error(Kind::Provider, "The provider's answer could not be passed on."),
-        _ => None,
-    }
-}
-
-/// Failures of the provider's own, or of the operator's account there, of which the caller learns
-/// the kind and nothing else.
-fn hidden(status: u16, retry: Retry, is_not_the_callers: impl FnOnce() -> bool) -> Option<Error> {
-    let (kind, message) = match status {
-        _ if handoff::refuses_credential(status) && is_not_the_callers() => {
-            (Kind::Provider, "The provider refused the gateway's own credentials.")
-        }
-        408 | 504 => (Kind::Timeout, "The provider did not answer in time."),
-        503 | 529 => (Kind::ServiceUnavailable, "The provider is overloaded or unavailable."),
-        500.. => (Kind::Provider, "The provider failed to answer."),
-        _ => return None,
-    };
-    let retry = if kind == Kind::ServiceUnavailable { in_a_moment(retry) } else { retry };
-    Some(Error::new(kind, message).retry(retry))
-}
-
-/// Whether the provider saw a credential of the operator's: callers have keys of the gateway's, or
-/// the provider role put one in.
-fn is_not_the_callers(service: &Service, host: &impl Host) -> bool {
-    service.config.auth.hides_credentials()
-        || host.property(&[handoff::CREDENTIAL]).is_ok_and(|whose| whose == handoff::PROVIDERS)
-}
-
-fn in_a_moment(retry: Retry) -> Retry {
-    match retry {
-        Retry::Unspecified => Retry::AfterMillis(RETRY_MILLIS),
-        told => told,
-    }
-}
-
-/// What is known of a provider's refusal by its status.
-pub(super) fn problem(status: u16) -> Problem {
-    Problem::from(&Error::new(kind(status), NO_DETAILS))
-}
-
-/// The kind of a provider's refusal, whose status stays.
-fn kind(status: u16) -> Kind {
-    match status {
-        401 => Kind::Authentication,
-        402 | 403 => Kind::PermissionDenied,
-        404 => Kind::ModelNotFound,
-        408 => Kind::Timeout,
-        413 => Kind::RequestTooLarge,
-        429 => Kind::RequestLimit,
-        500.. => Kind::Provider,
-        _ => Kind::InvalidRequest,
-    }
-}
-
-/// What the provider said about trying again, in whole seconds or, as OpenAI does, milliseconds.
-fn retry(headers: &Pairs) -> Retry {
-    let number = |name| headers.text(name).and_then(|value| value.trim().parse::<u64>().ok());
-    let millis = number("retry-after-ms");
-    let seconds = || number("retry-after").map(|seconds| seconds.saturating_mul(1000));
-    millis.or_else(seconds).map_or(Retry::Unspecified, Retry::AfterMillis)
-}
-
 /// The code for logs where a provider refused the gateway's credentials.
 pub(super) const REFUSED: &str = "credential_refused";
 
@@ -298,9 +298,13 @@ const NOT_TRIED_DETAILS: [&[u8]; 2] = [b"no_healthy_upstream", b"overflow"];
 const OWN_DETAILS: &[u8] = b"llm_";
 
 /// A longer error is no message for people.
-const MAX_ERROR_BYTES: usize = 64 << 10;
+pub(super) const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// A moment in which a provider may recover or another host be found.
-const RETRY_MILLIS: u64 = 1000;
+/// How long the rest of an error's body is waited for.
+const PATIENCE_MICROS: u64 = 5_000_000;
 
-const NO_DETAILS: &str = "The provider refused the request without saying why.";
+/// The codes for logs of answers that are none, and of those that broke off.
+pub(super) const UNUSABLE: &str = "unusable_answer";
+pub(super) const ANSWER_CUT: &str = "answer_cut";
+
+const VIA_UPSTREAM: &[u8] = b"via_upstream";

@@ -51,15 +51,8 @@ pub(super) fn head(
     }
 }
 
-/// Whether an answer of which `seen` bytes are held back goes on being so with the next ones.
-pub(super) fn holds_on(routed: &Routed, seen: usize, next: &[u8], service: &Service) -> bool {
-    // White space before a document is there to keep the connection alive.
-    let keeps_alive = seen == 0 && !next.is_empty() && next.trim_ascii().is_empty();
-    keeps(routed) && !keeps_alive && seen.saturating_add(next.len()) <= most_held(service)
-}
-
 /// Envoy must be able to buffer this much of a request, and buffers as much of an answer.
-fn most_held(service: &Service) -> usize {
+pub(super) fn most_held(service: &Service) -> usize {
     service.config.max_request_bytes
 }
 
@@ -137,6 +130,23 @@ pub(super) fn finish(relaying: &mut Relaying, service: &Service, now: Timestamp,
             }
         }
         Err(skip) => asked.skip(skip, cache, service, now, host),
+    }
+}
+
+/// An answer turned out to be none.
+pub(super) fn unusable(
+    relaying: &mut Relaying,
+    service: &Service,
+    now: Timestamp,
+    host: &impl Host,
+) {
+    let usage = relaying.usage().map(|(usage, _)| usage).unwrap_or_default();
+    let asked = &mut relaying.routed.call.caching.asked;
+    let (Some(cache), Some(asked)) = (&service.cache, asked) else { return };
+    if let Some(capture) = asked.capture.take() {
+        let entry = cache.entry(&asked.question, &capture, true, usage.into(), now);
+        let skip = entry.err().unwrap_or(Skip::NoAnswer);
+        asked.skip(skip, cache, service, now, host);
     }
 }
 

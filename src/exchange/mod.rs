@@ -2,8 +2,9 @@
 //!
 //! [`State::step`] takes an exchange from event to event. A state owns what is valid in it, and each
 //! event consumes it: [`request`] reads the headers, [`ask`] the body, [`send`] lets it go,
-//! [`response`] relays, [`failure`] turns what others say into the caller's dialect, [`answer`] says
-//! what the gateway itself has to say, and [`settle`] ends every exchange, however it ended.
+//! [`response`] relays what [`withheld`] has found to be an answer, [`failure`] turns what others say into
+//! the caller's dialect, by its [`meaning`], [`answer`] says what the gateway itself has to say, and
+//! [`settle`] ends every exchange, however it ended.
 //! [`respell`], [`gate`], [`limits`], [`charge`] and [`caching`] are what those ask along the way;
 //! [`subject`] says what the cache tells calls apart by, [`keeping`] and [`fleet`] are what it does
 //! with answers, and beyond this process.
@@ -33,6 +34,7 @@ mod fleet;
 mod gate;
 mod keeping;
 mod limits;
+mod meaning;
 mod request;
 mod respell;
 mod response;
@@ -40,6 +42,7 @@ mod send;
 mod service;
 mod settle;
 mod subject;
+mod withheld;
 
 use caching::{Caching, Wait};
 use response::Relaying;
@@ -152,6 +155,7 @@ pub struct Failing {
     status: u16,
     /// Of the body that Envoy keeps.
     bytes: usize,
+    since: Timestamp,
 }
 
 /// What is known when everything has been said.
@@ -245,7 +249,11 @@ impl State {
 
     /// Whether this exchange waits for something that only time brings, and wants ticks.
     pub fn waits(&self) -> bool {
-        matches!(self, Self::Joining(joining) if matches!(joining.wait, Wait::Follow(_)))
+        match self {
+            Self::Joining(joining) => matches!(joining.wait, Wait::Follow(_)),
+            Self::Failing(_) => true,
+            _ => false,
+        }
     }
 
     /// The HTTP call of its own whose answer this exchange waits for.
@@ -298,12 +306,13 @@ impl State {
                 response::trailers(relaying, service, now, host)
             }
             (Self::Failing(failing), Event::ResponseBody { size, end: false }) => {
-                failure::more(failing, size, host)
+                failure::more(failing, size, now, host)
             }
+            (Self::Failing(failing), Event::Tick) => failure::late(failing, now, host),
             (
                 Self::Failing(failing),
                 Event::ResponseBody { end: true, .. } | Event::ResponseTrailers,
-            ) => failure::body(*failing, host),
+            ) => failure::body(*failing, service, now, host),
             // A part of a request whose headers were never seen.
             (Self::Start, Event::RequestBody { .. } | Event::RequestTrailers) => {
                 (Self::Closed, closed::request(host))

@@ -2,7 +2,9 @@
 
 use super::answer::PROVIDER_REQUEST_ID;
 use super::request::report;
+use super::withheld::{Passing, Withheld};
 use super::{Ended, Routed, Service, State, failure, keeping, limits};
+use crate::error::Kind;
 use crate::handoff;
 use crate::held;
 use crate::host::{Buffer, Flow, Host, Map, Pairs, SafeValue, Timestamp};
@@ -15,10 +17,10 @@ pub struct Relaying {
     pub(super) routed: Routed,
     pub(super) status: u16,
     pub(super) reader: Reader,
+    /// Nothing of it has gone on.
+    pub(super) withheld: Option<Withheld>,
     pub(super) first_token: Option<Timestamp>,
     pub(super) ending: Ending,
-    /// Bytes that are held back with the headers, which are to say at the end what became of them.
-    held: Option<usize>,
 }
 
 /// How far an answer has come.
@@ -31,19 +33,22 @@ pub(super) enum Ending {
     Failed,
     /// The provider's stream stopped before its end.
     Cut,
+    /// It is not what was asked for.
+    Unusable,
 }
 
 pub(super) enum Reader {
     Stream(Box<Relay>),
-    /// A document, or a stream that only its client understands.
-    Json(Box<Meter>),
+    /// A document, or a stream that only its client understands. The second is there for a document
+    /// that is too long to be held back.
+    Json(Box<Meter>, Option<Box<Passing>>),
     /// Nothing that could be read: sound, images, what is compressed.
     Opaque,
 }
 
 /// The answer's headers came.
 pub(super) fn headers(
-    mut routed: Routed,
+    routed: Routed,
     service: &Service,
     end: bool,
     now: Timestamp,
@@ -61,30 +66,42 @@ pub(super) fn headers(
     }
     name_ids(&routed, &headers, host);
     limits::write_rate_headers(&routed.call, &headers, now, host);
-    if status >= 300 {
+    if !matches!(status, 200..300) {
         keeping::write_status(&routed.call.caching, host);
-        return failure::headers(routed, service, status, &headers, end, host);
+        return failure::headers(routed, service, status, &headers, end, now, host);
     }
-    let reader = Reader::new(&routed, kind.unwrap_or_default(), encoding);
+    let length = length.and_then(|length| std::str::from_utf8(length).ok()?.parse().ok());
+    let (reader, withheld) = Reader::new(&routed, kind.unwrap_or_default(), encoding, length);
     if end && matches!(reader, Reader::Stream(_)) {
         return failure::silent(routed, &headers, host);
     }
-    let holds = keeping::head(&mut routed, status, &headers, service, now, host);
-    let held = (holds || end).then_some(0);
-    if held.is_none() {
-        keeping::write_status(&routed.call.caching, host);
+    let mut relaying =
+        Relaying { routed, status, reader, withheld, first_token: None, ending: Ending::Open };
+    if end && relaying.withheld.is_some() {
+        return failure::unusable(relaying, service, now, host);
     }
-    if let (Reader::Stream(_), Some(_)) = (&reader, length) {
+    let holds = keeping::head(&mut relaying.routed, status, &headers, service, now, host);
+    if let Some(withheld) = relaying.withheld.as_mut().filter(|_| holds) {
+        withheld.widen(keeping::most_held(service));
+    }
+    // Once all of a document is here, the cache knows what became of it.
+    if !end && relaying.withheld.as_ref().is_none_or(Withheld::is_opening) {
+        keeping::write_status(&relaying.routed.call.caching, host);
+    }
+    if let (Reader::Stream(_), Some(_)) = (&relaying.reader, length) {
         report(host.remove_header(Map::ResponseHeaders, b"content-length"), "answer", host);
     }
-    let ending = Ending::Open;
-    let mut relaying = Relaying { routed, status, reader, first_token: None, ending, held };
+    if let Some(right) = relaying.reader.retyped(&relaying.routed, kind.unwrap_or_default()) {
+        report(host.set_header(Map::ResponseHeaders, "content-type", right), "answer", host);
+    }
     if !end {
-        let flow = if holds { Flow::Pause } else { Flow::Continue };
+        let flow = if relaying.withheld.is_some() { Flow::Pause } else { Flow::Continue };
         return (State::Relaying(Box::new(relaying)), flow);
     }
     relaying.finish();
-    passed(relaying, service, now, host)
+    keeping::finish(&mut relaying, service, now, host);
+    keeping::write_status(&relaying.routed.call.caching, host);
+    (State::Answered(Box::new(Ended::relayed(relaying, host))), Flow::Continue)
 }
 
 /// The next bytes of the answer came.
@@ -96,51 +113,17 @@ pub(super) fn body(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    let kept = relaying.kept();
-    let wanted = !matches!(relaying.reader, Reader::Opaque) || keeping::keeps(&relaying.routed);
-    let seen = relaying.held.unwrap_or(0);
-    // What is not changed is read piece by piece: the provider role hands over answers of many MiB.
-    let piece = if relaying.is_stream() { usize::MAX } else { PIECE };
-    let mut left = if wanted { size.saturating_sub(seen) } else { 0 };
-    let mut at = seen;
-    let chunk = loop {
-        let chunk = match left {
-            1.. => host.body(Buffer::ResponseBody, at, piece).unwrap_or_default(),
-            0 => Vec::new(),
-        };
-        left = if chunk.is_empty() { 0 } else { left.saturating_sub(chunk.len()) };
-        at = at.saturating_add(chunk.len());
-        keeping::chunk(&mut relaying.routed, &chunk, service, now, host);
-        let mut changed = relaying.read(&chunk, end && left == 0, now);
-        if relaying.must_give_up(kept, service) {
-            keeping::give_up(&mut relaying.routed, service, now, host);
-            if relaying.must_give_up(kept, service) {
-                changed = Some(relaying.spilled(changed));
-            }
-        }
-        if let Some(changed) = changed {
-            report(host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed), "answer", host);
-        }
-        if left == 0 {
-            break chunk;
-        }
+    let Some(withheld) = relaying.withheld.take() else {
+        return relaying.pass(size, end, service, now, host);
     };
-    if end {
-        return passed(*relaying, service, now, host);
+    let chunk = match size > withheld.seen {
+        true => host.body(Buffer::ResponseBody, withheld.seen, usize::MAX).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    match withheld.is_opening() {
+        true => relaying.open(withheld, &chunk, end, service, now, host),
+        false => relaying.document(withheld, &chunk, end, service, now, host),
     }
-    if relaying.held.is_none() {
-        return (State::Relaying(relaying), Flow::Continue);
-    }
-    let before = at.saturating_sub(chunk.len());
-    if service.ledger.has_room(at.saturating_sub(seen))
-        && keeping::holds_on(&relaying.routed, before, &chunk, service)
-    {
-        relaying.held = Some(at);
-        return (State::Relaying(relaying), Flow::Pause);
-    }
-    relaying.held = None;
-    keeping::write_status(&relaying.routed.call.caching, host);
-    (State::Relaying(relaying), Flow::Continue)
 }
 
 /// The answer ended with trailers. Its last bytes are gone, so nothing can be appended to them.
@@ -150,39 +133,108 @@ pub(super) fn trailers(
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
-    relaying.finish();
-    passed(*relaying, service, now, host)
+    match relaying.withheld.take() {
+        None => {
+            relaying.finish();
+            passed(*relaying, service, now, host)
+        }
+        // All of it is still here.
+        Some(held) if held.is_opening() => relaying.open(held, b"", true, service, now, host),
+        Some(held) => relaying.document(held, b"", true, service, now, host),
+    }
 }
 
 /// All of the answer has passed.
-fn passed(
+pub(super) fn passed(
     mut relaying: Relaying,
     service: &Service,
     now: Timestamp,
     host: &impl Host,
 ) -> (State, Flow) {
     keeping::finish(&mut relaying, service, now, host);
-    if relaying.held.is_some() {
-        keeping::write_status(&relaying.routed.call.caching, host);
-    }
     (State::Answered(Box::new(Ended::relayed(relaying, host))), Flow::Continue)
 }
 
 impl Relaying {
     /// An answer that is not for this filter to read.
     pub(super) fn opaque(routed: Routed, status: u16, ending: Ending) -> Self {
-        Self { routed, status, reader: Reader::Opaque, first_token: None, ending, held: None }
+        Self { routed, status, reader: Reader::Opaque, withheld: None, first_token: None, ending }
+    }
+
+    /// Nothing is held back: what came goes on.
+    fn pass(
+        mut self: Box<Self>,
+        size: usize,
+        end: bool,
+        service: &Service,
+        now: Timestamp,
+        host: &impl Host,
+    ) -> (State, Flow) {
+        let wanted = !matches!(self.reader, Reader::Opaque) || keeping::keeps(&self.routed);
+        // What is not changed is read piece by piece: the provider role hands over answers of many
+        // MiB.
+        let piece = if self.is_stream() { usize::MAX } else { PIECE };
+        let mut left = if wanted { size } else { 0 };
+        let mut at = 0usize;
+        loop {
+            let chunk = match left {
+                1.. => host.body(Buffer::ResponseBody, at, piece).unwrap_or_default(),
+                0 => Vec::new(),
+            };
+            left = if chunk.is_empty() { 0 } else { left.saturating_sub(chunk.len()) };
+            at = at.saturating_add(chunk.len());
+            if let Some(changed) = self.take(&chunk, end && left == 0, service, now, host) {
+                report(
+                    host.splice_body(Buffer::ResponseBody, 0, usize::MAX, &changed),
+                    "answer",
+                    host,
+                );
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        match self.ending {
+            _ if !end => (State::Relaying(self), Flow::Continue),
+            Ending::Unusable => failure::unusable(*self, service, now, host),
+            _ => passed(*self, service, now, host),
+        }
+    }
+
+    /// Reads a chunk, and keeps what there is room for; returns what to pass on in its place if that
+    /// differs.
+    pub(super) fn take(
+        &mut self,
+        chunk: &[u8],
+        end: bool,
+        service: &Service,
+        now: Timestamp,
+        host: &impl Host,
+    ) -> Option<Vec<u8>> {
+        let kept = self.kept();
+        keeping::chunk(&mut self.routed, chunk, service, now, host);
+        let changed = self.read(chunk, end, now);
+        if self.must_give_up(kept, service) {
+            keeping::give_up(&mut self.routed, service, now, host);
+            if self.must_give_up(kept, service) {
+                return Some(self.spilled(changed));
+            }
+        }
+        changed
     }
 
     /// What is kept, here or by Envoy.
     pub(super) fn held(&self) -> held::Held {
-        held::Held { here: self.kept(), there: self.held.unwrap_or(0) }
+        held::Held {
+            here: self.kept(),
+            there: self.withheld.as_ref().map_or(0, |withheld| withheld.seen),
+        }
     }
 
     fn kept(&self) -> usize {
         let reader = match &self.reader {
             Reader::Stream(relay) => relay.kept(),
-            Reader::Json(_) | Reader::Opaque => 0,
+            Reader::Json(..) | Reader::Opaque => 0,
         };
         reader.saturating_add(keeping::kept(&self.routed))
     }
@@ -206,14 +258,17 @@ impl Relaying {
     pub(super) fn ended(&self, host: &impl Host) -> Ending {
         let finished = match &self.reader {
             Reader::Stream(relay) => relay.phase() == Phase::Finished,
-            Reader::Json(_) | Reader::Opaque => false,
+            Reader::Json(..) | Reader::Opaque => false,
         };
         if self.ending != Ending::Open || finished {
             return self.ending;
         }
-        let details = host.property(&["response", "code_details"]).unwrap_or_default();
-        let reset = details.starts_with(b"upstream_") && details != b"via_upstream";
-        if reset || failure::contains(&details, TIMEOUT) { Ending::Cut } else { Ending::Open }
+        if failure::of_break(host).is_some() { Ending::Cut } else { Ending::Open }
+    }
+
+    /// What Envoy answered in its place, if it broke off while nothing of it had gone on.
+    pub(super) fn replaced(&self, host: &impl Host) -> Option<(u16, Kind)> {
+        self.withheld.as_ref().and_then(|_| failure::of_break(host))
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -221,7 +276,7 @@ impl Relaying {
     }
 
     /// Reads a chunk; returns what to pass on in its place if that differs.
-    fn read(&mut self, chunk: &[u8], end: bool, now: Timestamp) -> Option<Vec<u8>> {
+    pub(super) fn read(&mut self, chunk: &[u8], end: bool, now: Timestamp) -> Option<Vec<u8>> {
         let mut changed = None;
         match &mut self.reader {
             Reader::Stream(relay) => {
@@ -232,10 +287,16 @@ impl Relaying {
                     self.first_token = Some(now);
                 }
             }
-            Reader::Json(meter) => meter.chunk(chunk),
+            Reader::Json(meter, passing) => {
+                meter.chunk(chunk);
+                if let Some(passing) = passing {
+                    passing.chunk(chunk);
+                }
+            }
             Reader::Opaque => {}
         }
-        if !end {
+        let is_over = matches!(&self.reader, Reader::Stream(relay) if relay.is_garbled());
+        if (!end && !is_over) || self.ending != Ending::Open {
             return changed;
         }
         match self.finish() {
@@ -250,9 +311,16 @@ impl Relaying {
 
     /// Notes how the answer ended; returns what must be appended to it.
     fn finish(&mut self) -> Vec<u8> {
-        let Reader::Stream(relay) = &mut self.reader else {
-            self.ending = Ending::Complete;
-            return Vec::new();
+        let relay = match &mut self.reader {
+            Reader::Stream(relay) => relay,
+            Reader::Json(_, Some(passing)) if !passing.is_right() => {
+                self.ending = Ending::Unusable;
+                return Vec::new();
+            }
+            Reader::Json(..) | Reader::Opaque => {
+                self.ending = Ending::Complete;
+                return Vec::new();
+            }
         };
         let (ending, append) = match relay.end(self.routed.call.id.as_str()) {
             End::Complete { append } => (Ending::Complete, append),
@@ -265,26 +333,53 @@ impl Relaying {
 }
 
 impl Reader {
-    fn new(routed: &Routed, kind: &[u8], encoding: Option<&[u8]>) -> Self {
+    /// How an answer is read, and whether it is held back at first.
+    fn new(
+        routed: &Routed,
+        kind: &[u8],
+        encoding: Option<&[u8]>,
+        length: Option<usize>,
+    ) -> (Self, Option<Withheld>) {
         let operation = routed.call.operation;
         if encoding.is_some_and(|coding| coding != b"identity") {
-            return Self::Opaque;
+            return (Self::Opaque, None);
         }
-        let is_lines = LINES.iter().any(|lines| is_type(kind, lines));
-        let is_stream = is_type(kind, b"text/event-stream");
-        if operation == Operation::Other && is_stream {
-            return Self::Json(Box::new(Meter::of_events(operation)));
+        if operation == Operation::Other {
+            let meter = if is_type(kind, b"application/json") {
+                Some(Meter::new(operation))
+            } else if is_type(kind, b"text/event-stream") {
+                Some(Meter::of_events(operation))
+            } else {
+                None
+            };
+            return (meter.map_or(Self::Opaque, |meter| Self::Json(Box::new(meter), None)), None);
         }
-        if is_lines || is_stream {
-            // What is not framed as the protocol has it would only be garbled.
-            let as_expected = is_lines == (operation.dialect() == Dialect::Ollama);
-            let relay = Relay::new(operation, routed.asked_for_usage).filter(|_| as_expected);
-            return relay.map_or(Self::Opaque, |relay| Self::Stream(Box::new(relay)));
+        // What was asked for decides how an answer is read, whatever it claims to be.
+        let relay = || Relay::new(operation, routed.asked_for_usage);
+        if let Some(relay) = routed.stream.then(relay).flatten() {
+            return (Self::Stream(Box::new(relay)), Some(Withheld::opening()));
         }
-        if operation == Operation::Other && !is_type(kind, b"application/json") {
-            return Self::Opaque;
+        let held = Withheld::document(length);
+        let passing = held.is_none().then(|| Box::new(Passing::new(operation)));
+        (Self::Json(Box::new(Meter::new(operation)), passing), held)
+    }
+}
+
+impl Reader {
+    /// The type of what was asked for, where an answer claims to be something else. If it is that,
+    /// it is no answer.
+    fn retyped(&self, routed: &Routed, kind: &[u8]) -> Option<SafeValue<'static>> {
+        let lines = || LINES.iter().any(|lines| is_type(kind, lines));
+        let is_ollamas = routed.call.dialect == Dialect::Ollama;
+        match self {
+            Self::Opaque => None,
+            Self::Json(..) if routed.call.operation == Operation::Other => None,
+            Self::Json(..) => (!is_type(kind, b"application/json")).then_some(JSON),
+            Self::Stream(_) if is_ollamas => {
+                (!lines() && !is_type(kind, b"application/json")).then_some(NDJSON)
+            }
+            Self::Stream(_) => (!is_type(kind, b"text/event-stream")).then_some(EVENTS),
         }
-        Self::Json(Box::new(Meter::new(operation)))
     }
 }
 
@@ -304,15 +399,18 @@ pub(super) fn provider_id(headers: &Pairs) -> Option<SafeValue<'_>> {
     id.and_then(SafeValue::new)
 }
 
-fn is_type(header: &[u8], expected: &[u8]) -> bool {
+pub(super) fn is_type(header: &[u8], expected: &[u8]) -> bool {
     let kind = header.split(|byte| *byte == b';').next().unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(expected)
 }
 
+const JSON: SafeValue<'_> = SafeValue::literal("application/json");
+const NDJSON: SafeValue<'_> = SafeValue::literal("application/x-ndjson");
+const EVENTS: SafeValue<'_> = SafeValue::literal("text/event-stream");
+
 /// So much of an answer is read at once.
 const PIECE: usize = 1 << 20;
 
-const TIMEOUT: &[u8] = b"timeout";
 const LINES: [&[u8]; 2] = [b"application/x-ndjson", b"application/stream+json"];
 
 /// OpenAI's and most others', Anthropic's, AWS's and Azure's.

@@ -1,5 +1,6 @@
 //! Ends every exchange, however it ended: publishes what is known of it to the rest of Envoy.
 
+use super::failure::{ANSWER_CUT, UNUSABLE};
 use super::response::{Ending, Relaying};
 use super::{
     Call, Ended, Joining, Problem, Routed, Served, Service, State, attempts, charge, failure,
@@ -86,8 +87,8 @@ impl Ended {
                 Self { asked: Some(asked), served: Some(served), usage, ..Self::of(call) }
             }
             State::Failing(failing) => {
-                let status = failing.status;
-                let error = Some(failure::problem(status));
+                let (status, problem) = failure::broken(failing.status, host);
+                let error = Some(problem);
                 let (call, asked, served) = failing.routed.served(host);
                 Self { asked: Some(asked), served: Some(served), status, error, ..Self::of(call) }
             }
@@ -109,15 +110,17 @@ impl Ended {
             Ending::Failed => Some(FAILED),
             Ending::Cut if relaying.is_stream() => Some(STREAM_CUT),
             Ending::Cut => Some(ANSWER_CUT),
+            Ending::Unusable => Some(UNUSABLE),
         };
         let first_token = relaying.first_token.filter(|_| relaying.is_stream());
-        let status = relaying.status;
+        let replaced = relaying.replaced(host);
+        let (status, kind) = replaced.unwrap_or((relaying.status, Kind::Provider));
         let (call, asked, served) = relaying.routed.served(host);
         Self {
             asked: Some(asked),
             served: Some(served),
             status,
-            error: code.map(|code| Problem { kind: Kind::Provider, code, param: None }),
+            error: code.map(|code| Problem { kind, code, param: None }),
             usage,
             first_token,
             ..Self::of(call)
@@ -264,4 +267,3 @@ const NANOS_A_MICRO: u64 = 1000;
 /// The codes of errors that came after the answer had begun.
 const FAILED: &str = "provider_error";
 const STREAM_CUT: &str = "stream_cut";
-const ANSWER_CUT: &str = "answer_cut";

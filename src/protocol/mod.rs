@@ -22,6 +22,8 @@ pub mod path;
 pub mod probe;
 pub mod promise;
 pub mod query;
+pub mod retry;
+pub mod shape;
 pub mod skim;
 pub mod sse;
 pub mod stream;

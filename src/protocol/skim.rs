@@ -120,6 +120,11 @@ impl Skimmer {
         self.key.at = 0;
     }
 
+    /// Whether everything that was opened is closed.
+    pub fn is_balanced(&self) -> bool {
+        self.depth == 0 && matches!(self.token, Token::None)
+    }
+
     /// The member whose value has begun and not ended.
     pub fn unfinished(&self) -> Option<Member> {
         self.capture.as_ref().map(|capture| capture.member)

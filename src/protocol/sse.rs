@@ -279,6 +279,14 @@ pub fn event(frame: &[u8]) -> Option<Event<'_>> {
     data.then_some(event)
 }
 
+/// Whether a frame has a field of an event, or nothing at all.
+pub fn may_be_event(frame: &[u8]) -> bool {
+    let is_known =
+        |line: &[u8]| matches!(field(line).0, b"data" | b"event" | b"id" | b"retry" | b"");
+    frame.trim_ascii().is_empty()
+        || lines(frame).any(|(_, line)| !line.is_empty() && is_known(line))
+}
+
 /// Appends an event to `out`. A line end in `name` would begin another field, so the name ends
 /// there.
 pub fn write(out: &mut Vec<u8>, name: &str, data: &[u8]) {

@@ -8,7 +8,7 @@
 //!   OpenAI stream, which is the event with `"choices":[]` and the usage, and `"usage":null` in all
 //!   others. A usage that comes beside content stays: such a server sends it unasked.
 //! - At most one `[DONE]`, and an error event in its own dialect if the stream ends before its
-//!   terminal event.
+//!   terminal event, or says what is no event: of that, and of what follows it, nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::shape;
 use super::skim::{Interest, Member, Sink, Skimmer};
 use super::sse::{self, Decoder, Format, Frame};
 use super::usage::{self, Quality, Report, Usage, estimate};
@@ -95,6 +96,9 @@ impl Relay {
                 content_events: 0,
                 text: 0,
                 ended: false,
+                begun: false,
+                garbled: false,
+                opened: false,
             },
             last: Last::Kept,
             out: Vec::new(),
@@ -107,7 +111,10 @@ impl Relay {
         let mut output = Output { chunk, kept: 0, out, copied: false };
         output.out.clear();
         let mut rest = chunk;
-        while let Some(piece) = decoder.next(rest) {
+        reader.begin(chunk);
+        while !reader.garbled
+            && let Some(piece) = decoder.next(rest)
+        {
             let (bytes, cut) = match piece.frame {
                 Frame::Whole(frame) => {
                     let cut = reader.event(frame);
@@ -150,7 +157,8 @@ impl Relay {
         let Self { decoder, reader, .. } = self;
         let mut append = Vec::new();
         let mut open = false;
-        match decoder.finish() {
+        let rest = if reader.garbled { Frame::Rest(b"") } else { decoder.finish() };
+        match rest {
             Frame::Whole(held) if reader.is_whole(held) => {
                 let cut = reader.event(held);
                 append.extend_from_slice(held.get(..cut.start).unwrap_or_default());
@@ -160,6 +168,11 @@ impl Relay {
             Frame::Whole(held) if reader.phase == Phase::Finished => append.extend_from_slice(held),
             Frame::Excess(_) => open = true,
             Frame::Whole(_) | Frame::Rest(_) => {}
+        }
+        if reader.garbled {
+            let garbled = Error::new(Kind::Provider, GARBLED);
+            append = error_event(reader.operation, &garbled, request_id, reader.events);
+            return End::Cut { append };
         }
         match reader.phase {
             Phase::Finished => End::Complete { append },
@@ -181,6 +194,16 @@ impl Relay {
                 End::Cut { append }
             }
         }
+    }
+
+    /// Whether the first event came, or a comment that keeps the connection alive.
+    pub fn has_begun(&self) -> bool {
+        self.reader.begun
+    }
+
+    /// Whether what came is no stream, or none any longer: [`Self::end`] has the error event.
+    pub fn is_garbled(&self) -> bool {
+        self.reader.garbled
     }
 
     pub fn phase(&self) -> Phase {
@@ -299,25 +322,76 @@ struct Reader {
     text: u64,
     /// The model has said why it ended, which is all that some servers say.
     ended: bool,
+    /// An event came, or a comment.
+    begun: bool,
+    /// Something came that is no event.
+    garbled: bool,
+    /// A byte came that is no blank.
+    opened: bool,
 }
 
 impl Reader {
+    /// A page or a document is known by its first byte, long before an event could be.
+    fn begin(&mut self, chunk: &[u8]) {
+        if !self.begun && self.events == 0 && self.format == Format::EventStream {
+            let first = chunk.trim_ascii_start().first();
+            if !self.opened && matches!(first, Some(b'<' | b'{' | b'[')) {
+                self.garble();
+            }
+            self.opened |= first.is_some();
+        }
+    }
+
     /// Reads one frame; returns the part of it that the client is not to see.
     fn event(&mut self, frame: &[u8]) -> Range<usize> {
         let (name, data, data_at) = match self.format {
+            Format::JsonLines if frame.trim_ascii().is_empty() => return NOTHING,
             Format::JsonLines => (&b""[..], frame.into(), 0),
             Format::EventStream => match sse::event(frame) {
                 Some(event) => (event.name, event.data, event.data_at),
-                None => return NOTHING,
+                None => {
+                    self.begun |= frame.starts_with(b":");
+                    if !self.begun && !sse::may_be_event(frame) {
+                        self.garble();
+                    }
+                    return NOTHING;
+                }
             },
         };
-        if data.trim_ascii() == DONE {
-            return self.done(frame);
-        }
-        if data.trim_ascii().is_empty() {
+        let data_only = data.trim_ascii();
+        if data_only.is_empty() {
             return NOTHING;
         }
-        let found = Found::new(self.operation, &data);
+        if data_only == DONE {
+            return self.done(frame);
+        }
+        if !shape::is_object(data_only) {
+            self.garble();
+            return 0..frame.len();
+        }
+        // Data that is spread over lines is not where it is in the frame.
+        let data_at = matches!(data, Cow::Borrowed(_)).then_some(data_at);
+        self.read(frame, name, &data, data_at)
+    }
+
+    /// Reads what there is of a frame that is not kept to be read whole.
+    fn part(&mut self, part: &[u8]) {
+        if let (Format::EventStream, Some(event)) = (self.format, sse::event(part)) {
+            self.read(part, event.name, &event.data, None);
+        } else if self.format == Format::JsonLines {
+            self.read(part, b"", part, None);
+        }
+    }
+
+    fn read(
+        &mut self,
+        frame: &[u8],
+        name: &[u8],
+        data: &[u8],
+        data_at: Option<usize>,
+    ) -> Range<usize> {
+        self.begun = true;
+        let found = Found::new(self.operation, data);
         self.events = self.events.saturating_add(1);
         if found.text > 0 {
             self.text = self.text.saturating_add(found.text);
@@ -327,17 +401,13 @@ impl Reader {
             }
         }
         match self.operation {
-            Operation::Chat | Operation::Completion => {
-                match self.openai(name, &found) {
-                    Cut::Nothing => NOTHING,
-                    Cut::Event => 0..frame.len(),
-                    // Data that is spread over lines is not where it is in the frame.
-                    Cut::Member(_) if matches!(data, Cow::Owned(_)) => NOTHING,
-                    Cut::Member(Range { start, end }) => {
-                        start.saturating_add(data_at)..end.saturating_add(data_at)
-                    }
+            Operation::Chat | Operation::Completion => match (self.openai(name, &found), data_at) {
+                (Cut::Event, _) => 0..frame.len(),
+                (Cut::Member(Range { start, end }), Some(at)) => {
+                    start.saturating_add(at)..end.saturating_add(at)
                 }
-            }
+                (Cut::Nothing | Cut::Member(_), _) => NOTHING,
+            },
             Operation::Responses | Operation::Messages => {
                 self.typed(name, &found);
                 NOTHING
@@ -357,7 +427,7 @@ impl Reader {
     /// after the first part all of it counts.
     fn excess(&mut self, part: &[u8], first: bool) {
         if first {
-            self.event(part);
+            self.part(part);
         } else {
             self.text = self.text.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         }
@@ -380,6 +450,10 @@ impl Reader {
     fn done(&mut self, frame: &[u8]) -> Range<usize> {
         if !matches!(self.operation, Operation::Chat | Operation::Completion) {
             return NOTHING;
+        }
+        if self.events == 0 {
+            self.garble();
+            return 0..frame.len();
         }
         let again = self.phase == Phase::Finished;
         self.finish();
@@ -461,6 +535,11 @@ impl Reader {
         if matches!(self.phase, Phase::Opening | Phase::Content) {
             self.phase = Phase::Finished;
         }
+    }
+
+    fn garble(&mut self) {
+        self.garbled = true;
+        self.fail();
     }
 
     fn fail(&mut self) {
@@ -647,6 +726,7 @@ const FINISH_REASON: &[u8] = b"\"finishReason\"";
 const DONE: &[u8] = b"[DONE]";
 const NULL: &[u8] = b"null";
 const NOTHING: Range<usize> = 0..0;
+const GARBLED: &str = "The provider's stream could not be understood.";
 const CUT: &str = "The provider's stream ended before the answer was complete.";
 
 #[cfg(test)]

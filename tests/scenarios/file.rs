@@ -62,6 +62,8 @@ pub(crate) struct Step {
     pub(crate) answer: Option<Answer>,
     /// The stream ends and is logged; a text is Envoy's response code details.
     pub(crate) end: Option<End>,
+    /// The status that Envoy logs, where it answered past the filters.
+    pub(crate) code: Option<u16>,
     #[serde(default)]
     pub(crate) expect: Expect,
 }

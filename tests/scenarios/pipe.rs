@@ -141,6 +141,14 @@ impl Pipe {
         (flow, out)
     }
 
+    /// Shows the role what it holds back of this message, whatever happens meanwhile.
+    pub(crate) fn show(&self, host: &Fake) {
+        if let Some(held) = &self.held {
+            self.install(host);
+            host.give_body(self.buffer(), held);
+        }
+    }
+
     /// The headers as they are now.
     pub(crate) fn headers(&self) -> &Pairs {
         &self.headers

@@ -114,7 +114,8 @@ impl Stream {
         service: &exchange::Service,
         host: &Fake,
     ) -> Vec<Part> {
-        let Self { state, hold, request, seen, .. } = self;
+        let Self { state, hold, request, response, seen, .. } = self;
+        response.show(host);
         host.reset_calls();
         let (flow, out) = request.wake(host, &mut || {
             let (next, flow) = std::mem::take(state).step(service, event, host);

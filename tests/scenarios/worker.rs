@@ -89,6 +89,10 @@ impl Worker {
         if let Some(answer) = &step.answer {
             self.answer(answer, cut)?;
         }
+        if let Some(code) = step.code {
+            let code = u64::from(code).to_le_bytes();
+            self.host.give_property(&["response", "code"], &code);
+        }
         match &step.end {
             Some(End::Plain(true)) => self.end(None),
             Some(End::Details(details)) => self.end(Some(details)),
