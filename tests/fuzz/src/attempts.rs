@@ -1,6 +1,7 @@
 //! The provider role: what one attempt leaves for the next, and where a provider has a call.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use llm_gateway::attempt::{Service, State};
 use llm_gateway::config::Provider;
@@ -31,7 +32,7 @@ pub(crate) fn handoff(data: &[u8]) {
     let first = fixed.into_iter().chain(sent.iter().map(|(name, value)| (&**name, &**value)));
     host.give_headers(Map::RequestHeaders, first);
     for (number, (_, configuration)) in PROVIDERS.iter().enumerate() {
-        let service = Service { provider: provider(configuration) };
+        let service = Service::new(provider(configuration), &Rc::default());
         let (state, flow) =
             State::default().step(&service, Event::RequestHeaders { end: false }, &host);
         // Made on the headers alone, or with the body.
@@ -81,7 +82,7 @@ fn notes(data: &[u8]) {
         assert!(Left::read(&host).is_none_or(|rest| rest.steps().count() <= before));
     }
     assert!(Refusal::read(&host).len() <= data.len() / 2);
-    let service = Service { provider: provider(PROVIDERS[0].1) };
+    let service = Service::new(provider(PROVIDERS[0].1), &Rc::default());
     host.give_headers(
         Map::RequestHeaders,
         [(":path", "/v1/chat/completions"), (":method", "POST")],
@@ -125,7 +126,9 @@ pub(crate) fn paths(data: &[u8]) {
             (b"content-type", b"application/json"),
         ],
     );
-    let service = Service { provider: provider(configuration) };
+    let provider = provider(configuration);
+    let base_path = provider.base_path.clone();
+    let service = Service::new(provider, &Rc::default());
     let (state, flow) =
         State::default().step(&service, Event::RequestHeaders { end: false }, &host);
     if flow == Flow::Pause && host.replies().is_empty() {
@@ -140,7 +143,7 @@ pub(crate) fn paths(data: &[u8]) {
     let made = host.header(Map::RequestHeaders, ":path").pop().expect("a path");
     let asked = Path::read(path);
     let is_call = asked.call().is_some_and(|operation| operation != Operation::Other);
-    let base = service.provider.base_path.as_bytes();
+    let base = base_path.as_bytes();
     if is_call {
         assert!(made.starts_with(base), "{:?}", String::from_utf8_lossy(&made));
     }
