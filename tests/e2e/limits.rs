@@ -57,6 +57,7 @@ fn client(address: SocketAddr, each: usize, body: &str) -> (u64, u64, Instant, I
     );
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut passed, mut refused) = (0, 0);
     let (mut first, mut last) = (None, Instant::now());

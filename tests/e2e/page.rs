@@ -1,6 +1,6 @@
 //! The page for people, in a real browser.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -164,13 +164,16 @@ impl Page {
         let url = format!("{}/llm{fragment}", observed.envoy.url("page")?);
         let output = profile.with_extension("html");
         std::fs::create_dir_all(&profile)?;
-        let mut chromium = Command::new(debian::chromium()?);
+        let mut chromium = debian::chromium()?;
         chromium
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
-            .args(["--disable-component-update", "--virtual-time-budget=5000", "--dump-dom"])
+            .args(["--disable-component-update", "--no-proxy-server", "--disable-breakpad"])
+            .args(["--virtual-time-budget=5000", "--dump-dom"])
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg(url)
+            // The home may not be writable.
+            .env("HOME", &profile)
             .stdin(Stdio::null())
             .stdout(std::fs::File::create(&output)?)
             .stderr(Stdio::null());

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -167,7 +167,7 @@ impl Prometheus {
         let file = dir.join("prometheus.yml");
         fs::write(&file, config.to_string())?;
         let log = dir.join("prometheus.log");
-        let mut command = Command::new(debian::prometheus("prometheus")?);
+        let mut command = debian::prometheus("prometheus")?;
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
@@ -262,8 +262,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn what_callers_name_adds_no_series() {
     let observed = Observed::start();
     let url = format!("{}{CHAT}", observed.envoy.url("gateway").unwrap());
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .timeout_global(Some(PATIENCE))
+        .build()
+        .into();
     let ask = |n: u32| {
         // Half of the models exist, by a wildcard; a quarter of the callers do not.
         let model = if n.is_multiple_of(2) { format!("open-{n}") } else { format!("closed-{n}") };

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use harness::envoy::{Bootstrap, Envoy, Launch};
@@ -212,7 +213,7 @@ pub(crate) fn post_http2(
     let body = Full::new(body.into()).with_trailers(async move { trailers.map(Ok) });
     let request = request.body(Box::pin(body)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let answered = async {
         let stream = tokio::net::TcpStream::connect(server).await.unwrap();
         let (mut client, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -222,7 +223,10 @@ pub(crate) fn post_http2(
         let (head, body) = client.send_request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Http2Answer { status: head.status.as_u16(), headers: head.headers, body }
-    })
+    };
+    let limit = Duration::from_secs(120);
+    let limited = runtime.block_on(async { tokio::time::timeout(limit, answered).await });
+    limited.unwrap_or_else(|_| panic!("{path} was not answered within {limit:?}"))
 }
 
 /// An Envoy that answers every request with `fixed`, without the filter.

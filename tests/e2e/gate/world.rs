@@ -46,12 +46,12 @@ pub(super) struct Seen {
 impl World {
     pub(super) fn start() -> Self {
         let fastapi = Server::start("fastapi", |file, port| {
-            let mut python = sdk::python_with(PYTHON_SERVERS).unwrap();
+            let mut python = sdk::python_with(&PYTHON_SERVERS).unwrap();
             python.arg(file).arg(port);
             python
         });
         let express = Server::start("express", |file, port| {
-            let mut node = sdk::node_with(NODE_SERVERS).unwrap();
+            let mut node = sdk::node_with(&NODE_SERVERS).unwrap();
             // Modules are found from the file's own folder upwards.
             let script = node.get_current_dir().unwrap().join("express_server.mjs");
             fs::copy(file, &script).unwrap();

@@ -271,7 +271,7 @@ fn assert_signed(request: &Recorded, token: Option<&str>) {
     });
     let mut python = sdk::python().unwrap();
     python.args(["-c", include_str!("sigv4.py"), &told.to_string()]);
-    let output = shell::output(&mut python).unwrap();
+    let output = shell::output(python).unwrap();
     assert_eq!(output.trim(), part("Signature"), "{request:#?}");
 }
 

@@ -116,6 +116,7 @@ impl Redis {
 
     fn send(&self, commands: &str) -> BufReader<UnixStream> {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(commands.as_bytes()).unwrap();
         BufReader::new(stream)
     }

@@ -67,6 +67,8 @@ fn read(sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) 
 static AGENT: LazyLock<Agent> = LazyLock::new(|| {
     Agent::config_builder()
         .http_status_as_error(false)
+        // Loopback is behind no proxy, whatever the environment says.
+        .proxy(None)
         .max_idle_connections(0)
         .timeout_global(Some(Duration::from_secs(60)))
         .build()

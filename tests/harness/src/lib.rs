@@ -5,6 +5,7 @@ pub mod envoy;
 pub mod http;
 pub mod model_server;
 pub mod process;
+pub mod progress;
 pub mod redis;
 pub mod sdk;
 pub mod shell;
@@ -21,25 +22,21 @@ use anyhow::{Result, bail};
 
 /// The top of the repository.
 pub fn root() -> &'static Path {
-    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        root.canonicalize().unwrap_or(root)
-    });
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(preflight::root);
     &ROOT
 }
 
-/// Where cargo and this command keep what can be made again.
-pub fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
+pub use preflight::target_dir;
 
-/// Asks until there is an answer. An error of `ask` is final.
+/// Asks until there is an answer. An error of `ask` is final. A wait that takes long says so, past
+/// what captures a test's output: if the test never ends, it is known why.
 pub fn wait_for<T>(
     what: &str,
     limit: Duration,
     mut ask: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + limit;
+    let (began, deadline) = (Instant::now(), Instant::now() + limit);
+    let mut told = false;
     loop {
         if let Some(answer) = ask()? {
             return Ok(answer);
@@ -47,6 +44,13 @@ pub fn wait_for<T>(
         if Instant::now() > deadline {
             bail!("{what} was not ready within {limit:?}");
         }
+        if !told && began.elapsed() > LONG {
+            told = true;
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            progress::say(&format!("{name} waits for {what}, at most {limit:?}"));
+        }
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+const LONG: Duration = Duration::from_secs(30);

@@ -81,6 +81,7 @@ impl Request {
         let stream = TcpStream::connect(server).with_context(|| format!("no {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(self.patience))?;
+        stream.set_write_timeout(Some(self.patience))?;
         let mut exchange = Exchange { stream, raw: Vec::new(), reads: Vec::new() };
         let _ = exchange.stream.write_all(&self.bytes());
         Ok(exchange)
@@ -125,7 +126,9 @@ impl Exchange {
 
     /// Reads until the answer, head and framing included, is as it shall be.
     pub fn wait_until(&mut self, is_it: impl Fn(&str) -> bool) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
         while !is_it(&self.text()) {
+            ensure!(Instant::now() < deadline, "not within {LIMIT:?}: {}", self.text());
             ensure!(self.read()?, "the answer ended: {}", self.text());
         }
         Ok(())
@@ -134,7 +137,10 @@ impl Exchange {
     /// Reads until the answer is complete, the connection ends, or nothing comes for as long as
     /// patience lasts.
     pub fn rest(mut self) -> Result<Answer> {
-        while !self.is_complete() && self.read().unwrap_or(false) {}
+        let deadline = Instant::now() + LIMIT;
+        while !self.is_complete() && self.read().unwrap_or(false) {
+            ensure!(Instant::now() < deadline, "an answer without an end: {}", self.text());
+        }
         Answer::parse(&self.raw, self.reads)
     }
 
@@ -249,6 +255,8 @@ fn dechunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// No answer of a test takes longer, however it trickles.
+const LIMIT: Duration = Duration::from_secs(300);
 const CHUNK: usize = 16 << 10;
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 

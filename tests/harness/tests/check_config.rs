@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+use std::time::Duration;
 use std::{env, fs};
 
 use harness::commands::check_config::check;
 use harness::root;
+use harness::shell::{self, Said};
 
 /// The lines about `text`, where these variables are set.
 fn lines(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
@@ -15,9 +17,10 @@ fn lines(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
     report.to_string().lines().map(str::to_owned).collect()
 }
 
-fn run(file: &Path) -> Output {
-    let command = Command::new(env!("CARGO_BIN_EXE_xtask")).arg("check-config").arg(file).output();
-    command.unwrap()
+fn run(file: &Path) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("check-config").arg(file);
+    shell::captured(command, Duration::from_secs(60)).unwrap()
 }
 
 fn write(name: &str, text: &str) -> PathBuf {
@@ -29,7 +32,7 @@ fn write(name: &str, text: &str) -> PathBuf {
 #[test]
 fn the_shipped_demo_is_fine() {
     let output = run(&root().join("envoy/envoy.yaml"));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = output.stdout;
     let (place, outcome) = said.lines().next().unwrap().split_once(": ").unwrap();
     assert!(place.starts_with("static_resources.listeners[0].") && place.ends_with("(gateway)"));
     assert!(outcome.starts_with("fine, providers: 1, models: 1, hash: "), "{said}");
@@ -41,7 +44,7 @@ fn the_shipped_demo_is_fine() {
 fn a_broken_file_gives_the_filters_lines_and_exit_code_1() {
     let broken = BOOTSTRAP.replace("gpt-4o-mini\"]", "gpt 4\"]").replace("4MiB", "4MB");
     let output = run(&write("broken.yaml", &broken));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = output.stdout;
     let expected = [
         "static_resources.clusters[0].http_filters[0].typed_config.config (provider): fine, openai at openai",
         "  warning: the environment variable LLM_GATEWAY_TEST_KEY is not set here: Envoy needs it",
@@ -51,7 +54,7 @@ fn a_broken_file_gives_the_filters_lines_and_exit_code_1() {
     ];
     assert_eq!(said.lines().collect::<Vec<_>>(), expected);
     assert_eq!(output.status.code(), Some(1));
-    let error = String::from_utf8(output.stderr).unwrap();
+    let error = output.stderr;
     assert!(error.starts_with("error: 2 mistakes in "), "{error}");
 }
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::time::Duration;
 
 use harness::envoy::Bootstrap;
-use harness::root;
 use harness::tools::debian;
+use harness::{root, shell};
 use llm_gateway::host::MetricKind;
 use llm_gateway::metrics::table::{LABELS, METRICS};
 use serde_json::Value;
@@ -31,16 +31,15 @@ fn panels() -> Vec<Value> {
 
 #[test]
 fn promtool_accepts_the_rules_and_their_tests_pass() {
-    let promtool = debian::prometheus("promtool").unwrap();
     for arguments in [
         &["check", "config", "prometheus.yml"][..],
         &["check", "rules", "rules.yml"],
         &["test", "rules", "rules_test.yml"],
     ] {
-        let mut command = Command::new(&promtool);
-        let output = command.current_dir(path("")).args(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "promtool {}: {said}", arguments.join(" "));
+        let mut promtool = debian::prometheus("promtool").unwrap();
+        promtool.current_dir(path("")).args(arguments);
+        let said = shell::captured(promtool, Duration::from_secs(60)).unwrap();
+        assert!(said.status.success(), "promtool {}: {said:?}", arguments.join(" "));
     }
 }
 

@@ -54,6 +54,55 @@ fn every_option_of_the_bench_is_one() {
     }
 }
 
+/// The one line that names what has to be there is the preflight's list.
+#[test]
+fn what_has_to_be_there_is_named() {
+    let (major, minor) = tools::OLDEST_PYTHON;
+    let needed = format!("a C compiler, Python {major}.{minor} or newer with pip, and curl");
+    let says = format!("You need rustup, {needed}.\n");
+    assert!(document("README.md").contains(&says), "{says}");
+    for name in ["CONTRIBUTING.md", ".ci/run"] {
+        let text = document(name).replace("\n# ", " ");
+        assert!(text.contains(&needed), "{name}: {needed}");
+    }
+}
+
+/// The programs that are started by their names: what the README names, what every Unix has, and
+/// what is asked for before.
+#[test]
+fn no_program_is_assumed_that_is_not_named() {
+    const NAMED: [&str; 2] = ["rustup", "python3"];
+    const EVERYWHERE: [&str; 2] = ["sh", "id"];
+    const FOUND_BEFORE: [(&str, &[&str]); 2] = [
+        ("tests/preflight/src/probe.rs", &["apt-get", "node", "npm"]),
+        ("tests/harness/src/tools", &["apt-cache", "dpkg", "node", "npm"]),
+    ];
+    let mut open = vec![root().join("tests")];
+    let mut found = 0;
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        if path.extension().is_none_or(|end| end != "rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let path = path.strip_prefix(root()).unwrap();
+        // Not this line.
+        for program in text.split(concat!("Command::new", "(\"")).skip(1) {
+            let program = program.split('"').next().unwrap();
+            let here = FOUND_BEFORE.iter().filter(|(place, _)| path.starts_with(place));
+            let mut allowed = here.flat_map(|(_, programs)| *programs).chain(&NAMED);
+            let known = allowed.any(|known| *known == program) || EVERYWHERE.contains(&program);
+            // Paths are known to those who made them; unit tests use what tests run on.
+            assert!(known || program.starts_with('/'), "{}: {program}", path.display());
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found} programs");
+}
+
 #[test]
 fn the_envoy_is_the_one_that_is_tested() {
     let text = document("README.md");

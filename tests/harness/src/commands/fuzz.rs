@@ -8,6 +8,7 @@ use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -37,7 +38,9 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let binaries = build()?;
     if let (Some(input), [target]) = (&args.input, &chosen[..]) {
-        return shell::run(Command::new(binaries.join(target)).arg(input));
+        let mut again = Command::new(binaries.join(target));
+        again.arg(input);
+        return shell::run(again);
     }
     let mut failed = Vec::new();
     for target in &chosen {
@@ -81,14 +84,15 @@ fn build() -> Result<PathBuf> {
         .args(["--target", &host, "--target-dir"])
         .arg(folder())
         .env("RUSTFLAGS", COVERAGE.join(" "));
-    shell::run(&mut build).context("the fuzz targets do not build")?;
+    shell::run(build).context("the fuzz targets do not build")?;
     Ok(folder().join(host).join("release"))
 }
 
 /// The triple that rustc builds for by itself.
 fn host() -> Result<String> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    let version = shell::output(rustc.current_dir(root()).arg("-vV"))?;
+    rustc.current_dir(root()).arg("-vV");
+    let version = shell::output(rustc)?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc names no host")?.to_owned())
 }
@@ -102,7 +106,8 @@ fn fuzz(binary: &Path, target: &str, seconds: u32) -> Result<bool> {
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let log = artifacts.join("log");
-    let status = Command::new(binary)
+    let mut command = Command::new(binary);
+    command
         // What it finds goes to the first folder.
         .arg(&corpus)
         .arg(root().join("tests/fuzz/seeds").join(target))
@@ -111,15 +116,15 @@ fn fuzz(binary: &Path, target: &str, seconds: u32) -> Result<bool> {
         .args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"])
         .arg("-print_final_stats=1")
         .env("RUST_BACKTRACE", "0")
-        .stderr(File::create(&log)?)
-        .status()
-        .with_context(|| format!("cannot run {}", binary.display()))?;
+        .stderr(File::create(&log)?);
+    let limit = Duration::from_secs(u64::from(seconds) + 600);
+    let status = shell::run_within(command, limit)?;
     let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     let number = |name: &str| {
         let stat = said.lines().find_map(|line| line.strip_prefix(name));
         stat.map_or("?", str::trim).to_owned()
     };
-    if !status.success() {
+    if !status.is_some_and(|status| status.success()) {
         // A panic's message and the file that caused it; in between are addresses.
         let panic = said.lines().skip_while(|line| !line.contains("panicked")).take(5);
         panic.for_each(|line| println!("  {line}"));

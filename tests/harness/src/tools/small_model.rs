@@ -13,7 +13,7 @@ pub const NAME: &str = "smollm2";
 /// The command that serves it on a free port and announces that one; fetches what is missing (about
 /// 130 MB, once).
 pub fn command() -> Result<Command> {
-    let (llama, smollm2) = (LLAMA.fetch()?, SMOLLM2.fetch()?);
+    let (llama, smollm2) = (python::fetch(&LLAMA)?, python::fetch(&SMOLLM2)?);
     let mut command = python::python()?;
     command
         .arg(root().join("tests/harness/src/tools/small_model.py"))

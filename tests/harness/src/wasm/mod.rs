@@ -5,16 +5,17 @@ mod debian;
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+pub use preflight::WASM as TARGET;
+use preflight::probe;
 
+use crate::progress::{self, Step};
 use crate::{root, shell, target_dir};
-
-pub const TARGET: &str = "wasm32-wasip1";
 
 /// Which compiler builds the filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -39,7 +40,9 @@ pub fn module() -> Result<&'static Path> {
 /// Builds the filter and returns its path. A build with features is for tests: it keeps a target
 /// folder of its own, so that it never takes the place of the shipped one, and is made quickly.
 pub fn build(toolchain: Toolchain, features: &[&str]) -> Result<PathBuf> {
-    check_linker()?;
+    if let Err(missing) = probe::c_compiler() {
+        bail!("{} is missing.\n  mend: {}", missing.what, missing.mend);
+    }
     let mut dir = target_dir();
     if !features.is_empty() {
         dir = dir.join(format!("with-{}", features.join("-")));
@@ -51,11 +54,14 @@ pub fn build(toolchain: Toolchain, features: &[&str]) -> Result<PathBuf> {
     let mut build = match toolchain {
         Toolchain::Rustup => add_target().map(|()| cargo())?,
         Toolchain::Debian => debian::cargo()?,
+        Toolchain::Auto if !has_target() && debian::is_ready() => debian::cargo()?,
         Toolchain::Auto => add_target().map(|()| cargo()).or_else(|error| {
-            eprintln!("{error:#}\nfalling back to Debian's compiler");
+            progress::say(&format!("{error:#}\nfalling back to Debian's compiler"));
             debian::cargo()
         })?,
     };
+    let with = if features.is_empty() { String::new() } else { format!(" with {features:?}") };
+    let _step = Step::begin(format!("building the filter{with}"));
     build
         .current_dir(root())
         .args(["build", "--quiet", "--release", "--package", "llm-gateway", "--target", TARGET])
@@ -67,7 +73,7 @@ pub fn build(toolchain: Toolchain, features: &[&str]) -> Result<PathBuf> {
             build.arg("--config").arg(format!("profile.release.{quick}"));
         }
     }
-    shell::run(&mut build).context("the filter does not build")?;
+    shell::run(build).context("the filter does not build")?;
     let module = dir.join(TARGET).join("release/llm_gateway.wasm");
     if !module.is_file() {
         bail!("cargo left no {}", module.display());
@@ -76,50 +82,52 @@ pub fn build(toolchain: Toolchain, features: &[&str]) -> Result<PathBuf> {
 }
 
 /// Whether the current compiler has the target's standard library.
-fn has_target(rustc: &str) -> bool {
-    let mut ask = Command::new(rustc);
-    ask.current_dir(root()).args(["--print", "target-libdir", "--target", TARGET]);
-    let Ok(dir) = shell::output(ask.stderr(Stdio::null())) else { return false };
-    fs::read_dir(dir).is_ok_and(|mut files| {
-        files.any(|file| {
-            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
-        })
-    })
+fn has_target() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    // It does not go away; whether it has come is asked again.
+    *HAS.get().unwrap_or(&false) || {
+        let has = probe::has_wasm_target();
+        if has {
+            let _ = HAS.set(true);
+        }
+        has
+    }
 }
 
 /// Has rustup add the target's library to the current compiler, if it is missing.
 pub fn add_target() -> Result<()> {
-    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    if has_target(&rustc) {
+    if has_target() {
         return Ok(());
     }
     if !shell::has("rustup") {
         bail!(
-            "{rustc} has no library for {TARGET} and rustup is missing.\n  mend: install rustup (https://rustup.rs), then rustup target add {TARGET}"
+            "there is no library for {TARGET}, and rustup is missing.\n  mend: install rustup (https://rustup.rs), then rustup target add {TARGET}"
         );
     }
-    eprintln!("rustup target add {TARGET}");
+    if env::var_os("XTASK_TARGET_REFUSED").is_some() {
+        bail!("rustup cannot get the library for {TARGET}");
+    }
+    let _step = Step::begin(format!("rustup target add {TARGET}"));
     let mut add = Command::new("rustup");
-    add.current_dir(root()).args(["target", "add", TARGET]).stdin(Stdio::null());
+    add.current_dir(root()).args(["target", "add", TARGET]);
     match shell::run_within(add, RUSTUP_LIMIT)? {
-        Some(status) if status.success() && has_target(&rustc) => Ok(()),
+        Some(status) if status.success() && has_target() => Ok(()),
         Some(status) => bail!("rustup target add {TARGET} failed ({status})"),
         None => bail!("rustup target add {TARGET} took longer than {RUSTUP_LIMIT:?}"),
     }
 }
 
-fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+/// Whether the filter's own target can be linted: by the current compiler, not by Debian's, which
+/// brings no clippy that fits it.
+pub fn can_lint() -> Result<()> {
+    if !has_target() && debian::is_ready() {
+        bail!("Debian's compiler builds for it, and brings no clippy");
+    }
+    add_target()
 }
 
-/// Build scripts and procedural macros of the dependencies are linked by the system's compiler.
-fn check_linker() -> Result<()> {
-    if !shell::has("cc") {
-        bail!(
-            "cc is missing: Rust links with the C toolchain.\n  mend: apt-get install build-essential (macOS: xcode-select --install)"
-        );
-    }
-    Ok(())
+fn cargo() -> Command {
+    Command::new(probe::cargo())
 }
 
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);

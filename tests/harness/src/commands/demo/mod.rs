@@ -1,6 +1,7 @@
 //! `cargo xtask demo`.
 
 mod hints;
+mod holder;
 mod model;
 mod view;
 
@@ -19,7 +20,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::envoy::{Bootstrap, Envoy, Launch};
 use crate::process::Lifetime;
-use crate::{root, target_dir, wasm};
+use crate::{root, target_dir, tools, wasm};
 use model::{Choice, Model};
 use view::View;
 
@@ -53,8 +54,12 @@ pub fn run(args: &Args) -> Result<()> {
     check_port(args.port, "--port")?;
     check_port(args.admin_port, "--admin-port")?;
     check_port(args.page_port.unwrap_or(0), "--page-port")?;
-    eprintln!("building the filter");
-    let module = wasm::module()?;
+    // Fetching waits for the network, building for the processor. What cannot be fetched is told
+    // at once: the build ends with this process.
+    let built = thread::spawn(wasm::module);
+    tools::envoy::find()?;
+    let prepared = model::prepare(args.model)?;
+    let module = built.join().unwrap_or_else(|_| bail!("the build broke off"))?;
 
     let stop = stop_signal()?;
     let dir = args.dir();
@@ -69,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     if has_page {
         bootstrap = bootstrap.listener_port(PAGE, args.page_port())?;
     }
-    let mut model = Model::start(args.model, &dir, lifetime)?;
+    let mut model = Model::start(prepared, &dir, lifetime)?;
     let bootstrap = attach(bootstrap, &model)?;
     let mut envoy = Launch::new(bootstrap)
         .concurrency(args.concurrency)
@@ -86,6 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
         page: page.as_deref(),
         admin: envoy.admin().address(),
         dir: &dir,
+        proxied: hints::is_proxied(|name| std::env::var(name).ok()),
     };
     let introduction = hints::introduction(&places, &model);
     out.write_all(introduction.as_bytes())?;
@@ -133,8 +139,12 @@ impl Args {
 /// itself: it would get half of the requests.
 fn check_port(port: u16, option: &str) -> Result<()> {
     if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        let (who, stop) = match holder::of(port) {
+            Some((pid, name)) => (format!(" (by process {pid}, {name})"), format!("kill {pid}")),
+            None => (String::new(), "stop what listens there".to_owned()),
+        };
         bail!(
-            "port {port} cannot be used: {error}.\n  mend: stop what listens there (lsof -i :{port}), or choose another one with {option}"
+            "port {port} cannot be used: {error}{who}.\n  mend: {stop}, or choose another port with {option}"
         );
     }
     Ok(())

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::process::{Lifetime, Process, announced_address};
 use crate::tools::{OLLAMA_MODEL, small_model};
-use crate::{http, wait_for};
+use crate::{http, progress, wait_for};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Choice {
@@ -37,38 +37,71 @@ pub(super) struct Model {
     log: PathBuf,
 }
 
+/// A model whose server can be started, with all that had to be fetched for it.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// It runs already, with these models.
+    Ollama(SocketAddr, Vec<String>),
+    /// The command that serves it. Unless it was asked for, the built-in server is as good.
+    Small {
+        command: Box<Command>,
+        asked_for: bool,
+    },
+    Sim,
+}
+
+/// Finds or fetches the model.
+pub(super) fn prepare(choice: Option<Choice>) -> Result<Prepared> {
+    let small =
+        |asked_for| Ok(Prepared::Small { command: Box::new(small_model::command()?), asked_for });
+    match choice {
+        Some(Choice::Ollama) => ollama(),
+        Some(Choice::Small) => small(true),
+        Some(Choice::Sim) => Ok(Prepared::Sim),
+        None => ollama().or_else(|_| small(false)).or_else(|error| {
+            progress::say(&format!("no small model: {error:#}\nusing the built-in model server"));
+            Ok(Prepared::Sim)
+        }),
+    }
+}
+
+fn ollama() -> Result<Prepared> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 11434));
+    let tags = http::get_within(&format!("http://{address}/api/tags"), PROBE)
+        .context("no Ollama on port 11434.\n  mend: ollama serve, or --model small")?
+        .json()?;
+    let names = ollama_models(&tags);
+    if names.is_empty() {
+        bail!("Ollama has no model to chat with.\n  mend: ollama pull {OLLAMA_MODEL}");
+    }
+    Ok(Prepared::Ollama(address, names))
+}
+
 impl Model {
-    pub(super) fn start(choice: Option<Choice>, dir: &Path, lifetime: Lifetime) -> Result<Self> {
+    pub(super) fn start(prepared: Prepared, dir: &Path, lifetime: Lifetime) -> Result<Self> {
         let log = dir.join("model.log");
-        match choice {
-            Some(Choice::Ollama) => Self::ollama(log),
-            Some(Choice::Small) => Self::small(log, lifetime),
-            Some(Choice::Sim) => Self::sim(log, lifetime),
-            None => Self::ollama(log.clone())
-                .or_else(|_| Self::small(log.clone(), lifetime))
-                .or_else(|error| {
-                    eprintln!("no small model: {error:#}\nusing the built-in model server");
+        match prepared {
+            Prepared::Ollama(address, names) => {
+                Ok(Self { description: "Ollama".into(), address, names, process: None, log })
+            }
+            Prepared::Small { command, asked_for } => {
+                let started = Self::small(*command, log.clone(), lifetime);
+                started.or_else(|error| {
+                    if asked_for {
+                        return Err(error);
+                    }
+                    progress::say(&format!("{error:#}\nusing the built-in model server"));
                     Self::sim(log, lifetime)
-                }),
+                })
+            }
+            Prepared::Sim => Self::sim(log, lifetime),
         }
     }
 
-    fn ollama(log: PathBuf) -> Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 11434));
-        let tags = http::get_within(&format!("http://{address}/api/tags"), PROBE)
-            .context("no Ollama on port 11434.\n  mend: ollama serve, or --model small")?
-            .json()?;
-        let names = ollama_models(&tags);
-        if names.is_empty() {
-            bail!("Ollama has no model to chat with.\n  mend: ollama pull {OLLAMA_MODEL}");
-        }
-        Ok(Self { description: "Ollama".into(), address, names, process: None, log })
-    }
-
-    fn small(log: PathBuf, lifetime: Lifetime) -> Result<Self> {
+    fn small(command: Command, log: PathBuf, lifetime: Lifetime) -> Result<Self> {
         let description = "SmolLM2-135M in llama.cpp".into();
         let names = vec![small_model::NAME.into()];
-        Self::run(small_model::command()?, description, names, log, lifetime, "/health")
+        Self::run(command, description, names, log, lifetime, "/health")
     }
 
     fn sim(log: PathBuf, lifetime: Lifetime) -> Result<Self> {

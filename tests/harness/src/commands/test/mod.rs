@@ -1,15 +1,20 @@
 //! `cargo xtask test`.
 
 mod tally;
+mod tools;
+mod watch;
 
-use std::env;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use preflight::probe;
 
+use crate::shell::with_direct_loopback;
 use crate::{root, wasm};
 use tally::Tally;
+use tools::Skip;
+use watch::Run;
 
 /// Run every check and test; the last line sums them up
 #[derive(Debug, clap::Args)]
@@ -17,98 +22,72 @@ pub struct Args {
     /// Only what needs no Envoy: format, lints, unit tests
     #[arg(long)]
     unit: bool,
+    /// When a run that has not come to its end is stopped
+    #[arg(long, default_value_t = 90, value_name = "MINUTES")]
+    limit: u64,
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    let run = Run::begin(Duration::from_secs(args.limit * 60));
     let mut total = Tally::default();
-    total += check(
+    let mut skips = if args.unit { Vec::new() } else { run.step("downloads", tools::fetch)?? };
+    total += run.check(
         "format",
         cargo(&["fmt", "--all", "--check"]),
         "rustup component add rustfmt; cargo fmt --all",
     )?;
-    total += check(
+    total += run.check(
         "lints",
         cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         CLIPPY,
     )?;
-    total += wasm_lints()?;
-    total +=
-        tests("unit tests", &mut cargo(&["test", "--package", "llm-gateway", "--no-fail-fast"]))?;
+    let quick = ["test", "--package", "llm-gateway", "--package", "preflight", "--no-fail-fast"];
     let mut harness = cargo(&["test", "--package", "llm-gateway-harness", "--no-fail-fast"]);
     if args.unit {
-        total += tests(
-            "harness",
-            harness.args(["--lib", "--bins", "--test", "readme", "--test", "repository"]),
-        )?;
+        total += wasm_lints(&run, &mut skips)?;
+        total += run.tests("unit tests", cargo(&quick))?;
+        harness.args(["--lib", "--bins", "--test", "readme", "--test", "repository"]);
+        total += run.tests("harness", harness)?;
     } else {
-        total += built()?;
-        total += tests("harness and end to end", &mut harness)?;
+        total += run.step("the filter", built)?;
+        total += wasm_lints(&run, &mut skips)?;
+        total += run.tests("unit tests", cargo(&quick))?;
+        harness.arg("--").args(skips.iter().flat_map(Skip::arguments));
+        with_direct_loopback(&mut harness);
+        total += run.tests("harness and end to end", harness)?;
     }
-    println!("{total}");
+    println!("{total}{}", tools::reasons(&skips));
     if total.failed > 0 {
         bail!("not everything passed");
     }
     Ok(())
 }
 
-/// The lints see the filter's own target too, where the plugin exists. Debian's compiler, the
-/// fallback, brings no clippy that fits it.
-fn wasm_lints() -> Result<Tally> {
-    if let Err(error) = wasm::add_target() {
-        println!("== lints for {}: skipped: {error:#}", wasm::TARGET);
+/// The lints see the filter's own target too, where the plugin exists.
+fn wasm_lints(run: &Run, skips: &mut Vec<Skip>) -> Result<Tally> {
+    let name = format!("lints for {}", wasm::TARGET);
+    if let Err(why) = wasm::can_lint() {
+        println!("== {name}: skipped: {why:#}");
+        skips.push(Skip::of_stage(name, format!("{why:#}")));
         return Ok(Tally { skipped: 1, ..Tally::default() });
     }
     let lint = ["clippy", "--quiet", "--target", wasm::TARGET, "--", "-D", "warnings"];
-    check(&format!("lints for {}", wasm::TARGET), cargo(&lint), CLIPPY)
+    run.check(&name, cargo(&lint), CLIPPY)
 }
 
 /// The end-to-end tests would all fail with the same message if the filter did not build.
-fn built() -> Result<Tally> {
-    println!("== the filter");
+fn built() -> Tally {
     match wasm::module() {
-        Ok(_) => Ok(Tally { passed: 1, ..Tally::default() }),
+        Ok(_) => Tally { passed: 1, ..Tally::default() },
         Err(error) => {
             println!("{error:#}");
-            Ok(Tally { failed: 1, ..Tally::default() })
+            Tally { failed: 1, ..Tally::default() }
         }
     }
 }
 
-fn check(name: &str, mut command: Command, mend: &str) -> Result<Tally> {
-    println!("== {name}");
-    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
-    if status.success() {
-        return Ok(Tally { passed: 1, ..Tally::default() });
-    }
-    println!("{name}: failed\n  mend: {mend}");
-    Ok(Tally { failed: 1, ..Tally::default() })
-}
-
-/// Runs `cargo test`, passes its output on as it comes and counts the results in it.
-fn tests(name: &str, command: &mut Command) -> Result<Tally> {
-    println!("== {name}");
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {command:?}"))?;
-    let output = child.stdout.take().context("no output")?;
-    let mut tally = Tally::default();
-    let mut screen = std::io::stdout();
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line?;
-        screen.write_all(&line)?;
-        screen.write_all(b"\n")?;
-        tally += Tally::of_line(&String::from_utf8_lossy(&line)).unwrap_or_default();
-    }
-    // Tests that do not compile, or a test process that crashes, print no result.
-    if !child.wait()?.success() && tally.failed == 0 {
-        tally.failed = 1;
-    }
-    Ok(tally)
-}
-
 fn cargo(args: &[&str]) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new(probe::cargo());
     cargo.current_dir(root()).args(args);
     cargo
 }

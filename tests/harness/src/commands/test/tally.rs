@@ -20,8 +20,21 @@ impl Tally {
         Some(Self {
             passed: count("passed")?,
             failed: count("failed")?,
-            skipped: count("ignored")?,
+            // Nothing else filters.
+            skipped: count("ignored")? + count("filtered out")?,
         })
+    }
+
+    /// `test a::b ... ok`, with its name.
+    pub(super) fn of_test(line: &str) -> Option<(&str, Self)> {
+        let (name, how) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        let one = match how.split([' ', ',']).next()? {
+            "ok" => Self { passed: 1, ..Self::default() },
+            "FAILED" => Self { failed: 1, ..Self::default() },
+            "ignored" => Self { skipped: 1, ..Self::default() },
+            _ => return None,
+        };
+        Some((name, one))
     }
 }
 
@@ -47,14 +60,24 @@ mod tests {
     #[test]
     fn results_are_read_and_summed() {
         let mut total = Tally::of_line(
-            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
         )
         .unwrap();
         total += Tally::of_line(
-            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1s",
         )
         .unwrap();
-        assert_eq!(total.to_string(), "13 passed, 2 failed, 1 skipped");
+        assert_eq!(total.to_string(), "13 passed, 2 failed, 4 skipped");
+    }
+
+    #[test]
+    fn a_test_is_counted_by_its_line() {
+        let of = |line| Tally::of_test(line).map(|(name, tally)| (name, tally.to_string()));
+        assert_eq!(of("test a::b ... ok"), Some(("a::b", "1 passed, 0 failed, 0 skipped".into())));
+        assert_eq!(of("test c ... FAILED"), Some(("c", "0 passed, 1 failed, 0 skipped".into())));
+        let ignored = of("test d ... ignored, takes long");
+        assert_eq!(ignored, Some(("d", "0 passed, 0 failed, 1 skipped".into())));
+        assert_eq!(of("test e has been running for over 60 seconds"), None);
     }
 
     #[test]

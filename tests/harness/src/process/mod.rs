@@ -1,10 +1,12 @@
 //! Child processes that end with the process that started them, unless they are meant to stay.
 
+mod guard;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +14,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
-/// A running child. Dropping it kills the child and collects its exit status.
+/// A running child. Dropping it kills the child with all that it has started, and collects its exit
+/// status.
 #[derive(Debug)]
 pub struct Process {
     child: Option<Child>,
     name: String,
+    lifetime: Lifetime,
 }
 
 impl Process {
@@ -24,14 +28,15 @@ impl Process {
         // A group of its own: Ctrl-C in the terminal reaches the owner only, which stops its
         // children in order.
         command.process_group(0);
+        if lifetime == Lifetime::Owner {
+            guard::watch(&mut command);
+        }
         let child = match lifetime {
             Lifetime::Owner => spawn_tied(command),
             Lifetime::Detached => command.spawn(),
         };
-        Ok(Self {
-            child: Some(child.with_context(|| format!("cannot start {name}"))?),
-            name: name.into(),
-        })
+        let child = child.with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { child: Some(child), name: name.into(), lifetime })
     }
 
     pub fn id(&self) -> u32 {
@@ -64,16 +69,46 @@ impl Process {
             thread::sleep(POLL);
         }
         let pid = self.id();
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
-        }
+        self.kill();
         bail!("{} (pid {pid}) did not stop within {grace:?} and was killed", self.name)
+    }
+
+    /// Waits for its end, but not for ever: `None` if it still runs.
+    pub fn wait(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let status = self.exited()?;
+            if status.is_some() || Instant::now() > deadline {
+                return Ok(status);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// The pipes that were asked for.
+    pub fn pipes(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+        self.child.as_mut().map_or((None, None), |child| (child.stdout.take(), child.stderr.take()))
     }
 
     /// Leaves the child running; returns its pid.
     pub fn release(&mut self) -> u32 {
-        self.child.take().map_or(0, |child| child.id())
+        let pid = self.child.take().map_or(0, |child| child.id());
+        if self.lifetime == Lifetime::Owner {
+            guard::forget(pid);
+        }
+        pid
+    }
+
+    /// The child, and what it has started and left in its group.
+    fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let group = child.id();
+        let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
+        let _ = child.kill();
+        let _ = child.wait();
+        if self.lifetime == Lifetime::Owner {
+            guard::forget(group);
+        }
     }
 
     /// What it has used so far. Linux only: read from `/proc`.
@@ -84,10 +119,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill();
     }
 }
 
@@ -222,11 +254,15 @@ const POLL: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(20);
+
     fn sleeper(lifetime: Lifetime) -> Process {
-        let mut command = Command::new("sleep");
-        command.arg("600");
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec sleep 600"]);
         Process::spawn("sleep", command, lifetime).unwrap()
     }
 
@@ -242,6 +278,62 @@ mod tests {
         assert!(is_alive(pid));
         drop(process);
         assert!(!is_alive(pid));
+    }
+
+    /// A shell and its own child, whose number goes to the file.
+    fn family(output: &Path) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $!; wait"]).stdout(fs::File::create(output).unwrap());
+        Process::spawn("sh", command, Lifetime::Owner).unwrap()
+    }
+
+    fn grandchild(output: &Path) -> u32 {
+        crate::wait_for("a child of the child", PATIENCE, || {
+            Ok(fs::read_to_string(output).unwrap_or_default().trim().parse::<u32>().ok())
+        })
+        .unwrap()
+    }
+
+    fn wait_for_the_end_of(pid: u32) {
+        crate::wait_for("its end", PATIENCE, || {
+            // Whoever takes in orphans may not have collected it yet.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            Ok((stat.is_empty() || stat.contains(") Z ")).then_some(()))
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_dropped_child_takes_its_own_children_with_it() {
+        let output = std::env::temp_dir().join(format!("family-{}", std::process::id()));
+        let process = family(&output);
+        let grandchild = grandchild(&output);
+        assert!(is_alive(grandchild));
+        drop(process);
+        wait_for_the_end_of(grandchild);
+        fs::remove_file(output).unwrap();
+    }
+
+    /// The kernel ends the child of a process that was killed; the guard ends the child's child.
+    #[test]
+    fn a_killed_process_leaves_nobody_behind() {
+        const OUTPUT: &str = "OUTPUT_OF_THE_FAMILY";
+        if let Some(output) = std::env::var_os(OUTPUT) {
+            // This is the process that is killed.
+            let _family = family(Path::new(&output));
+            thread::sleep(PATIENCE * 10);
+            return;
+        }
+        let output = std::env::temp_dir().join(format!("killed-{}", std::process::id()));
+        let mut own = Command::new(std::env::current_exe().unwrap());
+        own.args(["--exact", "process::tests::a_killed_process_leaves_nobody_behind"]);
+        own.env(OUTPUT, &output).stdout(Stdio::null());
+        let mut owner = own.spawn().unwrap();
+        let grandchild = grandchild(&output);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        wait_for_the_end_of(grandchild);
+        fs::remove_file(output).unwrap();
     }
 
     #[test]
