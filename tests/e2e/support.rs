@@ -126,7 +126,7 @@ pub(crate) fn cluster(
     if let Some(mut role) = role {
         // What tells the model server what to do has to reach it, translated or not.
         if let Some(role) = role.as_object_mut() {
-            role.entry("forward_headers").or_insert(json!(["x-sim"]));
+            role.entry("forward_headers").or_insert(json!(["x-sim", format!("x-sim-{name}")]));
         }
         let config = &mut filter["typed_config"]["config"];
         config["root_id"] = json!("provider");
