@@ -13,7 +13,7 @@ fn yaml(plugin: &str) -> String {
         .replace("port_value: 10000", "port_value: 0")
         .replace("target/wasm32-wasip1/release/llm_gateway.wasm", &module);
     let start = shipped.find("                    providers:\n").unwrap();
-    let last = "unmatched: pass\n";
+    let last = "unmatched: reject\n";
     let end = start + shipped[start..].find(last).unwrap() + last.len();
     let indented = plugin.lines().map(|line| format!("                    {line}\n"));
     format!("{}{}{}", &shipped[..start], indented.collect::<String>(), &shipped[end..])
