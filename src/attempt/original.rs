@@ -100,6 +100,12 @@ impl Original {
         host.set_filter_state(ORIGINAL, &Pairs::encode(pairs))
     }
 
+    /// The names of what was there at first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let there = self.0.iter().filter(|(_, value)| value.is_some());
+        there.map(|(name, _)| &**name)
+    }
+
     pub fn is_noted(&self, name: &str) -> bool {
         self.find(name).is_some()
     }

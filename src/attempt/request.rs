@@ -172,9 +172,14 @@ fn translate(
         let ends_here = is_hidden(name, provider) || name.as_bytes().starts_with(INTERNAL);
         !(is_common(name.as_bytes()) || is_forwarded(name, provider) || is_given || ends_here)
     };
-    let names = headers.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
+    // As the attempt before left the headers, some are no caller's and are gone by now, and some of
+    // the caller's are back.
+    let sent: Vec<String> = match then.left {
+        0 => headers.iter().filter_map(|(name, _)| String::from_utf8(name.to_vec()).ok()).collect(),
+        _ => original.names().map(str::to_owned).collect(),
+    };
     let mut ours: Vec<(&str, Option<&[u8]>)> =
-        names.filter(|name| is_of_client(name)).map(|name| (name, None)).collect();
+        sent.iter().filter(|name| is_of_client(name)).map(|name| (&**name, None)).collect();
     ours.push((":path", Some(path.as_bytes())));
     ours.push(("content-type", Some(b"application/json")));
     if then.dialect() == Dialect::Gemini && service.provider.credential.is_none() {

@@ -353,6 +353,7 @@ impl Reader {
                     self.begun |= frame.starts_with(b":");
                     if !self.begun && !sse::may_be_event(frame) {
                         self.garble();
+                        return 0..frame.len();
                     }
                     return NOTHING;
                 }

@@ -165,7 +165,7 @@ pub(crate) fn paths(data: &[u8]) {
 }
 
 /// `name: value` on each line, names in lower case as Envoy has them.
-fn lines(data: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+pub(crate) fn lines(data: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     data.split(|byte| *byte == b'\n').take(40).filter_map(|line| {
         let at = line.iter().position(|byte| *byte == b':').filter(|at| *at > 0)?;
         let (name, value) = (line[..at].to_ascii_lowercase(), line[at + 1..].trim_ascii().to_vec());

@@ -11,6 +11,7 @@ mod callers;
 mod flights;
 mod headers;
 mod limits;
+mod retries;
 mod settings;
 mod spellings;
 mod streams;
@@ -21,7 +22,7 @@ use llm_gateway::protocol::Operation;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; `seeds/` has a folder for each.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("callers", callers::callers),
     ("canonical", caching::canonical),
     ("config", settings::config),
@@ -37,6 +38,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("probe", bodies::probe),
     ("record", caching::record),
     ("relay", streams::relay),
+    ("retries", retries::retries),
     ("spellings", spellings::spellings),
     ("table", answers::table),
     ("translate", translate::translate),

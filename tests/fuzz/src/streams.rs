@@ -32,6 +32,10 @@ pub(crate) fn relay(data: &[u8]) {
     let (out, end, ..) = whole;
     assert!(is_subsequence(&out, body), "bytes were added within the stream");
     let append = match end {
+        // Where the model said why it ended, and its server forgot to say that it is done.
+        End::Complete { append } if append.ends_with(b"data: [DONE]\n\n") => {
+            append[..append.len() - 14].trim_ascii_end().to_vec()
+        }
         End::Complete { append } | End::Failed { append } => append,
         End::Cut { append } => {
             assert!(!append.is_empty(), "a cut stream ends without an error");
