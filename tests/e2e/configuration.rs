@@ -41,12 +41,13 @@ limits: [{name: all, key: [consumer], tokens: 10000000000, cost_usd: 0.5, window
 limiter: {unpriced: free}
 attempts: {retry_on: [5xx, 429]}
 unmatched: reject
-unmatched: pass
 "#,
     );
     let said = check(&yaml, &|_| None).unwrap();
     assert_eq!(said.mistakes(), 0, "{said}");
-    let (_, hash) = said.to_string().trim().rsplit_once("hash: ").map(owned).unwrap();
+    // Warnings follow.
+    let (_, said) = said.to_string().split_once("hash: ").map(owned).unwrap();
+    let hash = said.lines().next().unwrap();
     let envoy = launch(&yaml).start().unwrap();
     let name = format!("wasmcustom.llm_config_info.hash={hash}");
     assert_eq!(envoy.admin().stat(&name).unwrap(), 1, "{name}");
