@@ -163,6 +163,7 @@ fn configuration() -> Value {
             {"provider": "gone", "model": "sim-large"},
             {"provider": "local", "model": "sim-model", "priority": 1},
         ]},
+        "auth": {"mode": "optional"},
         "consumer_header": "x-consumer",
         "consumers": [{"name": "web-app"}, {"name": "ci"}, {"name": "nightly"}],
         "cache": {"ttl": "5m", "scope": "global"},

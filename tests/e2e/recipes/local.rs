@@ -56,10 +56,10 @@ fn a_client_cannot_choose_the_cluster_itself() {
     let answer = post(&envoy, CHAT, &claim, &chat("small", "Hello"));
     assert_eq!((answer.status, ollama.total(), vllm.total()), (200, 1, 0));
 
-    for path in ["/", "/v1/unknown", "/api/tags"] {
+    for (path, status) in [("/", 404), ("/v1/unknown", 404), ("/api/tags", 405)] {
         let url = envoy.url("gateway").unwrap() + path;
         let answer = http::post(&url, &[("x-llm-cluster", "vllm")], b"").unwrap();
-        assert_eq!(answer.status, 404, "{path}: {}", answer.text());
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
     }
     assert_eq!((ollama.total(), vllm.total()), (1, 0));
 }

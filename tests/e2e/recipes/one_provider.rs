@@ -174,11 +174,12 @@ impl Running {
         let claim = ("x-llm-cluster", self.of.name);
         let answer = post(&self.envoy, CHAT, &[claim, ("api-key", "x")], &chat("fast", "Hello"));
         assert_eq!(answer.status, 401, "{}: {}", self.of.name, answer.text());
-        for path in ["/v1/files", "/v1/images/generations", "/openai/files", "/"] {
+        let paths = [("/v1/files", 404), ("/v1/images/generations", 400), ("/openai/files", 404)];
+        for (path, status) in paths.into_iter().chain([("/", 404)]) {
             let url = self.envoy.url("gateway").unwrap() + path;
             let headers = [DEMO, claim, ("content-type", "application/json")];
             let answer = http::post(&url, &headers, b"{}").unwrap();
-            assert_eq!(answer.status, 404, "{}{path}: {}", self.of.name, answer.text());
+            assert_eq!(answer.status, status, "{}{path}: {}", self.of.name, answer.text());
         }
         assert_eq!(self.server.total(), before, "{}", self.of.name);
     }
