@@ -78,10 +78,13 @@ struct Fleet {
 impl Fleet {
     fn start(limits: Limits) -> Self {
         let (model, service) = (model_server(), Service::start(limits));
+        let forward = |role: &mut Value| role["forward_headers"] = serde_json::json!(["x-sim"]);
         let envoy = || {
             let bootstrap = recipe(&text("ratelimit.yaml"))
                 .endpoint("local", model.address())
                 .and_then(|recipe| recipe.endpoint("ratelimit", service.server.address))
+                // What tells the model server to fail.
+                .and_then(|recipe| recipe.configure("provider", forward))
                 .unwrap();
             Launch::new(bootstrap).start().unwrap()
         };
